@@ -12,7 +12,7 @@ use crate::{
         acme::{AcmeAuthorities, AcmeAuthority, AcmeSettings},
         clock::SystemClock,
         disk::{self, Folders, Lock},
-        dns::DnsResolver,
+        dns::{DnsAccess, DnsResolver, RecordResponder},
         engine::{
             DockerEngine, Doubt, OwnContainer, OwnProcess, RecordedEngine, TlsFiles, own_container,
         },
@@ -172,6 +172,7 @@ pub(super) fn daemon(
             answers_itself: settings.listen_http.is_some(),
             circumstances,
             cas: settings.cas.clone(),
+            dns: settings.dns_tables.names(settings.dns.as_deref()),
             self_check: plan::SelfCheckRule {
                 is_on: settings.self_check,
                 is_resolver_named: settings.resolver.is_some(),
@@ -361,7 +362,7 @@ fn ports(
         source: error.into(),
     };
     let probe = Rc::new(TcpProbe::new().map_err(no_tls)?);
-    let resolver = Rc::new(DnsResolver::new(settings.resolver));
+    let resolver = Rc::new(DnsResolver::named(settings.resolver.clone()));
     let visitor = Rc::new(TcpVisitor::new().map_err(no_tls)?);
     let CaSetup { usual, own } = cas;
     let authorities = AcmeAuthorities::new(
@@ -372,13 +373,40 @@ fn ports(
         clock.clone(),
         tell,
     )?;
-    Ok(folders.ports(
+    let records = records(settings, resolver.clone(), clock.clone())?;
+    let mut ports = folders.ports(
         Rc::new(authorities),
         engine,
         probe,
         clock,
         (resolver, visitor),
-    ))
+    );
+    let webroots = ports.issuing.responder.clone();
+    ports.issuing.responder = Rc::new(vec![webroots, records]);
+    Ok(ports)
+}
+
+/// What sets TXT records, by the tables `[dns.NAME]`.
+fn records(
+    settings: &Settings,
+    resolver: Rc<DnsResolver>,
+    clock: Rc<dyn Clock>,
+) -> Result<Rc<dyn Responder>, Failure> {
+    let mut tables = Vec::new();
+    for (name, settings) in settings.dns_tables.iter() {
+        let secret = match (&settings.key, &settings.key_file) {
+            (Some(key), _) => key.clone(),
+            (None, Some(path)) => Secret::new(disk::text(path)?),
+            (None, None) => Secret::new(String::new()),
+        };
+        tables.push(DnsAccess {
+            name,
+            settings,
+            secret,
+        });
+    }
+    let records = RecordResponder::new(tables, resolver, &clock);
+    Ok(Rc::new(records.map_err(Failure::Usage)?))
 }
 
 fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
@@ -396,6 +424,7 @@ fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
         cas: settings.cas.clone(),
         issuers: settings.ca.clone(),
         challenge: settings.challenge,
+        dns: settings.dns_tables.names(settings.dns.as_deref()),
         key_type: settings.key_type,
         profile: settings.profile.clone(),
         master: settings.master.clone(),

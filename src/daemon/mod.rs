@@ -29,11 +29,11 @@ use crate::{
     desire::{self, Complaint, Desired, Reading},
     execute::{Learned, Outcome, execute},
     generate,
-    observe::{Forget, Subject},
+    observe::{Attempt, Forget, Subject},
     plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, chain, report},
-    values::{CertificateName, ContainerId, Timestamp},
+    values::{CertificateName, ContainerId, Retry, Timestamp},
     watching::{self, EngineUpdate, Watched, changes},
 };
 
@@ -262,11 +262,28 @@ impl Loop {
         loop {
             self.turn();
             self.leave_document();
-            match self.work.join_next().await {
-                Some(done) => self.conclude(done),
-                None => return Ok(self),
+            match (self.work.join_next().await, self.record_look()) {
+                (Some(done), _) => self.conclude(done),
+                // That somebody else's servers are slow is no end.
+                (None, Some(at)) => {
+                    let clock = &self.daemon.ports.clock;
+                    clock.sleep(at.since(clock.now())).await;
+                }
+                (None, None) => return Ok(self),
             }
         }
+    }
+
+    /// When a TXT record that was set is looked for next, if one is waited for.
+    fn record_look(&self) -> Option<Timestamp> {
+        let now = self.daemon.ports.clock.now();
+        let attempts = self.facts.observed.attempts.values();
+        let attempts = attempts.filter(|attempt| !attempt.is_from_the_future(now));
+        let looks = attempts.filter_map(|attempt| match attempt.retry {
+            Retry::Propagation(at) if at > now => Some(at),
+            _ => None,
+        });
+        looks.min()
     }
 
     /// Whether something that is wanted was tried in vain.
@@ -422,19 +439,25 @@ impl Loop {
                     // It may have got half-way: the folder is looked at before the next try.
                     self.facts.forget_consumer(name);
                 }
-                let problem = attempt.problem.clone().unwrap_or_default();
-                self.facts
-                    .observed
-                    .attempts
-                    .insert(subject.clone(), attempt.clone());
-                let again = Some(plan::next_try(&subject, &attempt));
-                report(&Event::Failed {
-                    subject,
-                    problem,
-                    again,
-                });
+                report_failure(&subject, &attempt);
+                self.facts.observed.attempts.insert(subject, attempt);
             }
         }
+    }
+}
+
+/// Tells of a try that failed; of a record that is waited for, once.
+fn report_failure(subject: &Subject, attempt: &Attempt) {
+    let (subject, again) = (subject.clone(), plan::next_try(subject, attempt));
+    let problem = attempt.problem.clone().unwrap_or_default();
+    match attempt.retry {
+        Retry::Propagation(_) if attempt.looks > 1 => {}
+        Retry::Propagation(_) => report(&Event::RecordAwaited { subject, problem }),
+        _ => report(&Event::Failed {
+            subject,
+            problem,
+            again: Some(again),
+        }),
     }
 }
 

@@ -7,6 +7,7 @@ mod gate;
 mod helper;
 mod obtain;
 mod proof;
+mod published;
 mod rehearse;
 mod self_check;
 mod shown;
@@ -21,7 +22,9 @@ pub use rehearse::{RehearsalFailure, rehearse};
 use crate::{
     observe::{Attempt, Blame, BusyCa, Fault, HeldCertificate, Installed, LedgerEntry, Subject},
     plan::{Action, Obtain, SelfCheckFailed, run_failed},
-    ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
+    ports::{
+        AuthorityError, DiskError, EngineError, NotServed, Ports, Ran, RecordFault, ResponseFault,
+    },
     report::chain,
     values::{CertificateName, ContainerName, Retry, Timestamp},
 };
@@ -116,6 +119,10 @@ enum Failure {
     #[error(transparent)]
     NotServed(#[from] NotServed),
     #[error(transparent)]
+    Record(#[from] RecordFault),
+    #[error("{saw}; it is looked for again, and the CA is asked once it is seen")]
+    NotYet { saw: String, again: Timestamp },
+    #[error(transparent)]
     SelfCheck(#[from] SelfCheckFailed),
     #[error(
         "the helper {helper} has not brought it within {within:?}: {saw}; `docker logs {helper}` has certbot's own words"
@@ -143,10 +150,24 @@ enum Failure {
     ClockSet,
 }
 
+impl From<ResponseFault> for Failure {
+    fn from(fault: ResponseFault) -> Self {
+        match fault {
+            ResponseFault::Disk(error) => error.into(),
+            ResponseFault::Record(fault) => fault.into(),
+        }
+    }
+}
+
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_) | Self::NotServed(_) | Self::SelfCheck(_) | Self::ClockSet => Blame::Here,
+            Self::Disk(_)
+            | Self::NotServed(_)
+            | Self::Record(_)
+            | Self::NotYet { .. }
+            | Self::SelfCheck(_)
+            | Self::ClockSet => Blame::Here,
             Self::Authority(AuthorityError::Ours { .. } | AuthorityError::WrongClock { .. }) => {
                 Blame::Here
             }
@@ -206,7 +227,8 @@ impl Failure {
             Self::Authority(error) => error.retry(),
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
             Self::SelfCheck(_) => Retry::SelfCheck,
-            Self::Disk(_) | Self::NotServed(_) | Self::ClockSet => Retry::Backoff,
+            Self::NotYet { again, .. } => Retry::Propagation(*again),
+            Self::Disk(_) | Self::NotServed(_) | Self::Record(_) | Self::ClockSet => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::HelperNotTold { .. }
             | Self::InCertbotsWay { .. }
@@ -282,10 +304,10 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
     }
 }
 
-/// Counts a look before an order that failed as no try, and any other end as the end of such looks.
+/// Counts a look before an order that failed, or one at a record that is not seen yet, as no try, and any other end as the end of such looks.
 fn count_look(attempt: &mut Attempt, failure: &Failure) {
     attempt.looks = match failure {
-        Failure::SelfCheck(_) => {
+        Failure::SelfCheck(_) | Failure::NotYet { .. } => {
             // No CA was asked for anything.
             attempt.count = attempt.count.saturating_sub(1);
             attempt.looks.saturating_add(1)

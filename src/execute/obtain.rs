@@ -1,7 +1,8 @@
-use std::{cell::Cell, collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Failure,
+    published::{PublishedResponses, authorize, withdraw},
     self_check::{Looking, own_response},
 };
 use crate::{
@@ -109,7 +110,15 @@ pub(super) async fn rehearsed(
         directory,
         entered: &mut Vec::new(),
     };
-    ask(issuing, (clock, begun), obtain, &mut ledger).await
+    loop {
+        match ask(issuing, (clock, begun), obtain, &mut ledger).await {
+            // Nobody else waits for this one's place.
+            Err(Failure::NotYet { again, .. }) => {
+                clock.sleep(again.since(clock.now())).await;
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// What is written into the ledger while an order is made.
@@ -196,7 +205,7 @@ async fn ask(
             open(issuing, authority.as_ref(), obtain, &mut record, ledger).await?
         }
     };
-    authorize(issuing, obtain, order.as_mut(), &mut record).await?;
+    authorize((issuing, clock), obtain, order.as_mut(), &mut record).await?;
     if obtain.counts.certificate {
         let (names, order) = (names_digest(&obtain.names), Digest::of(order.url()));
         ledger.enter(Counted::Certificate { names, order })?;
@@ -235,7 +244,8 @@ async fn ask(
     Ok(held)
 }
 
-fn tell(obtain: &Obtain, stage: OrderStage) {
+/// Tells how far an order is.
+pub(super) fn tell(obtain: &Obtain, stage: OrderStage) {
     report(&Event::Ordering {
         certificate: obtain.certificate.clone(),
         stage,
@@ -266,7 +276,7 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
     match issuing.orders.order(&obtain.certificate) {
         // What is shown stays: the CA may be looking at it.
         Ok(Some(record)) if record.asked == asked => return Ok(record),
-        Ok(Some(record)) => withdraw(issuing, obtain, record.tokens.iter())?,
+        Ok(Some(record)) => withdraw(issuing, obtain, record.shown.iter()).await?,
         Ok(None) => {}
         Err(error) => {
             report(&Event::DiskFault {
@@ -282,7 +292,8 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
             .await?,
         asked,
         url: None,
-        tokens: Vec::new(),
+        shown: Vec::new(),
+        shown_at: None,
     };
     issuing.orders.keep_order(&obtain.certificate, &record)?;
     Ok(record)
@@ -340,19 +351,16 @@ async fn look_before(
         return Ok(());
     };
     // What a look showed that was cut off.
-    withdraw(issuing, obtain, record.tokens.iter())?;
-    record.tokens = vec![response.token().to_owned()];
+    withdraw(issuing, obtain, record.shown.iter()).await?;
+    record.shown = vec![response.shown(None)];
+    record.shown_at = Some(clock.now());
     issuing.orders.keep_order(&obtain.certificate, record)?;
-    let published = Published {
-        issuing,
-        obtain,
-        challenges: &[Challenge {
-            name,
-            response: response.clone(),
-        }],
-        is_looked_at: Cell::new(false),
-    };
-    published.publish()?;
+    let challenge = [Challenge {
+        name,
+        response: response.clone(),
+    }];
+    let published = PublishedResponses::new(issuing, obtain, &challenge);
+    published.publish().await?;
     let account = authority.account_url();
     let looking = Looking::begun(issuing, &obtain.webroots, check, account);
     let verdicts = looking.verdicts(&obtain.names, &response).await;
@@ -371,94 +379,5 @@ async fn look_before(
     match failed.is_empty() {
         true => Ok(()),
         false => Err(SelfCheckFailed(failed).into()),
-    }
-}
-
-/// Shows the responses, looks whether they can be seen, lets the CA look, and takes them away whatever came of it.
-async fn authorize(
-    issuing: &Issuing,
-    obtain: &Obtain,
-    order: &mut dyn Order,
-    record: &mut OrderRecord,
-) -> Result<(), Failure> {
-    let kind = obtain.issuance.challenge;
-    let offers = order.offers().await?.into_iter();
-    let challenges = offers
-        .map(|offer| offer.challenge(kind))
-        .collect::<Result<Vec<_>, _>>()?;
-    let tokens = challenges
-        .iter()
-        .map(|challenge| challenge.response.token().to_owned());
-    let tokens: Vec<_> = tokens.collect();
-    let left = record.tokens.iter();
-    let left = left.filter(|token| !tokens.contains(token));
-    withdraw(issuing, obtain, left)?;
-    if !challenges.is_empty() {
-        // A crash takes nothing away: what will be visible is written down before it is.
-        record.tokens = tokens;
-        issuing.orders.keep_order(&obtain.certificate, record)?;
-        tell(obtain, OrderStage::Look);
-    }
-    let published = Published {
-        issuing,
-        obtain,
-        challenges: &challenges,
-        is_looked_at: Cell::new(false),
-    };
-    published.publish()?;
-    for challenge in &challenges {
-        issuing.responder.look(&obtain.webroots, challenge).await?;
-    }
-    tell(obtain, OrderStage::Validate);
-    published.is_looked_at.set(true);
-    let ended = order.authorize(kind).await;
-    published.is_looked_at.set(false);
-    Ok(ended?)
-}
-
-/// Takes away what was shown by a process that was cut off, and is not looked for any more.
-pub(super) fn withdraw<'t>(
-    issuing: &Issuing,
-    obtain: &Obtain,
-    tokens: impl Iterator<Item = &'t String>,
-) -> Result<(), DiskError> {
-    let mut faults = tokens.flat_map(|token| issuing.responder.withdraw(&obtain.webroots, token));
-    faults.next().map_or(Ok(()), Err)
-}
-
-/// Responses that are visible. They go when this does, also when the work is cut off; but not while the CA looks for them,
-/// since the order goes on at the next start: what it would not find counts as a failure of the name.
-struct Published<'a> {
-    issuing: &'a Issuing,
-    obtain: &'a Obtain,
-    challenges: &'a [Challenge],
-    is_looked_at: Cell<bool>,
-}
-
-impl Published<'_> {
-    fn publish(&self) -> Result<(), DiskError> {
-        let responder = &self.issuing.responder;
-        let mut each = self.challenges.iter();
-        each.try_for_each(|challenge| responder.publish(&self.obtain.webroots, challenge))
-    }
-}
-
-impl Drop for Published<'_> {
-    fn drop(&mut self) {
-        if self.is_looked_at.get() {
-            return;
-        }
-        for challenge in self.challenges {
-            let token = challenge.response.token();
-            let faults = self
-                .issuing
-                .responder
-                .withdraw(&self.obtain.webroots, token);
-            for error in faults {
-                report(&Event::DiskFault {
-                    problem: chain(&error),
-                });
-            }
-        }
     }
 }

@@ -141,7 +141,9 @@ impl<'a> Looking<'a> {
     }
 
     async fn end(&self, at: IpAddr, challenge: &Challenge, led: &mut Vec<String>) -> VisitEnd {
-        let Response::Http { token, body } = &challenge.response;
+        let Response::Http { token, body } = &challenge.response else {
+            return VisitEnd::NoHttp("a TXT record is not asked for over HTTP".to_owned());
+        };
         let url = format!("http://{}{CHALLENGE_PATH}{token}", challenge.name.in_url());
         let mut url = match Url::parse(&url) {
             Ok(url) => url,

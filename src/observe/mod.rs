@@ -257,7 +257,7 @@ impl Attempt {
     /// How many in a row failed in the way that the latest did.
     pub fn in_a_row(&self) -> u32 {
         match self.retry {
-            Retry::SelfCheck => self.looks,
+            Retry::SelfCheck | Retry::Propagation(_) => self.looks,
             Retry::Backoff | Retry::NotBefore(_) | Retry::Daily => self.count,
         }
     }

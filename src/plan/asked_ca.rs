@@ -245,7 +245,7 @@ impl<'a> CaList<'a> {
             let said = match record.retry {
                 Retry::NotBefore(time) => Some(time),
                 Retry::Daily => Some(backoff::next_try(&self.subject(), record)),
-                Retry::Backoff | Retry::SelfCheck => None,
+                Retry::Backoff | Retry::SelfCheck | Retry::Propagation(_) => None,
             };
             record.ca.own >= most || said.is_some_and(|time| self.is_too_late(time))
         });

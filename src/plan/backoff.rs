@@ -106,6 +106,7 @@ pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
     match attempt.retry {
         Retry::Backoff => attempt.last + pause.min(longest),
         Retry::SelfCheck => attempt.last + pause_of(LOOKS, attempt.looks).min(longest),
+        Retry::Propagation(time) => time,
         Retry::NotBefore(_) if attempt.was_not_kept() => attempt.last + MINUTE,
         Retry::NotBefore(time) => {
             let own = pause_of(BUSY, attempt.count).min(longest);
@@ -137,7 +138,7 @@ pub(super) fn held_back_though_forced(
     let attempt = attempt.filter(|attempt| !attempt.is_from_the_future(now));
     match attempt?.retry {
         Retry::NotBefore(time) => Some(time),
-        Retry::Backoff | Retry::SelfCheck | Retry::Daily => None,
+        Retry::Backoff | Retry::SelfCheck | Retry::Propagation(_) | Retry::Daily => None,
     }
 }
 

@@ -34,6 +34,7 @@ mod obtain;
 mod pages;
 mod part;
 mod pauses;
+mod propagation;
 mod quarantine;
 mod rehearsal;
 mod renewal;
@@ -71,6 +72,7 @@ pub use obtain::is_failure;
 pub use pages::stranger;
 pub use part::site_file;
 pub use pauses::{Closed, again, closed, is_held_up};
+pub use propagation::{next_look, stands_from};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use rehearsal::{NoRehearsal, rehearsal};
 pub use renewal::{due_by, kept_until};
@@ -94,8 +96,8 @@ use crate::{
     },
     render::Templates,
     values::{
-        CaTable, CertificateId, CertificateName, ContainerName, Digest, FallbackRule, FileName,
-        Host, KeyType, Signal, Timestamp,
+        CaTable, CertificateId, CertificateName, ContainerName, Digest, DnsNames, FallbackRule,
+        FileName, Host, KeyType, Signal, Timestamp,
     },
 };
 
@@ -126,6 +128,8 @@ pub struct PlanRules {
     pub circumstances: Digest,
     /// The CAs, with their limits.
     pub cas: CaTable,
+    /// The tables by which TXT records are set.
+    pub dns: DnsNames,
     /// Whether names are looked at before a CA is asked.
     pub self_check: SelfCheckRule,
 }
@@ -321,6 +325,8 @@ pub struct Obtain {
     pub is_of_list: bool,
     /// That another CA is asked than for the last try; nothing where it is the same.
     pub other_ca: Option<OtherCa>,
+    /// How long a TXT record has to stand before the CA looks, at least.
+    pub record_wait: Duration,
     /// How the names are looked at before; nothing where they are not.
     pub self_check: Option<SelfCheck>,
 }

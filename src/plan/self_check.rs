@@ -88,6 +88,8 @@ pub fn self_check(
     let is_public = wanted.issuance.issuer.is_public();
     let is_seen = match wanted.issuance.challenge {
         ChallengeType::Http01 => is_public || rule.is_resolver_named,
+        // The record itself is looked for before the CA is.
+        ChallengeType::Dns01 => false,
     };
     let validated = held.filter(|held| {
         let is_of_ca = matches!(held.source, Source::Acme(_));

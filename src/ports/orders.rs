@@ -1,7 +1,7 @@
 //! Orders that are under way.
 
-use super::DiskError;
-use crate::values::{CertificateName, Digest, Secret};
+use super::{DiskError, ShownResponse};
+use crate::values::{CertificateName, Digest, Secret, Timestamp};
 
 /// Orders on record, with their keys, so that a crash ends none.
 pub trait Orders {
@@ -22,6 +22,8 @@ pub struct OrderRecord {
     pub asked: Digest,
     /// Where the CA keeps it; `None` until it has answered.
     pub url: Option<String>,
-    /// Tokens of responses that were shown for it: whoever goes on after a crash takes them away.
-    pub tokens: Vec<String>,
+    /// Responses that were shown for it: whoever goes on after a crash takes them away.
+    pub shown: Vec<ShownResponse>,
+    /// When these were shown first.
+    pub shown_at: Option<Timestamp>,
 }

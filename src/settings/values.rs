@@ -65,8 +65,17 @@ pub(super) fn listening(value: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// A DNS server, at the usual port where none is said.
-pub(super) fn server(value: &str) -> Result<SocketAddr, String> {
+/// A DNS server, by its name or address, with a port or at the usual one.
+pub(super) fn server(value: &str) -> Result<String, String> {
+    let (host, port) = value.rsplit_once(':').unwrap_or((value, "53"));
+    let is_name = port.parse::<u16>().is_ok_and(|port| port > 0);
+    match DnsName::parse(host) {
+        Ok(host) if is_name => Ok(format!("{}:{port}", host.as_str())),
+        _ => at_address(value).map(|at| at.to_string()),
+    }
+}
+
+fn at_address(value: &str) -> Result<SocketAddr, String> {
     const DNS: u16 = 53;
     let bare = value
         .strip_prefix('[')
@@ -74,7 +83,9 @@ pub(super) fn server(value: &str) -> Result<SocketAddr, String> {
     let address = bare.unwrap_or(value).parse::<IpAddr>();
     let at = address.map(|address| SocketAddr::new(address, DNS));
     let at = at.or_else(|_| value.parse());
-    let at = at.map_err(|_| "it is no IP address, with or without a port".to_owned())?;
+    let at = at.map_err(|_| {
+        "it is neither a host name nor an IP address, with or without a port".to_owned()
+    })?;
     match at.port() {
         0 => Err("the port is 0".to_owned()),
         _ => Ok(at),

@@ -10,6 +10,8 @@ pub enum Retry {
     Backoff,
     /// The same, by pauses of their own: nobody was asked for anything yet.
     SelfCheck,
+    /// At this time: a TXT record was set, and is not seen everywhere yet. Nobody was asked to look.
+    Propagation(Timestamp),
     /// Not before the time that the other side named.
     NotBefore(Timestamp),
     /// Once a day, and at once when what is asked for or what it is asked with changes: the same request would most

@@ -20,6 +20,8 @@ const PLACES: &[(&str, &str, &str)] = &[
     ("docs/reference.md", "## CAs", "cas"),
     ("docs/reference.md", "## Labels of other tools", "dialects"),
     ("docs/cas.md", "## A CA of your own", "ca-settings"),
+    ("docs/dns.md", "## Keys of the table", "dns-settings"),
+    ("docs/dns.md", "## Providers", "dns-providers"),
     ("docs/templates.md", "## Filters", "filters"),
     (
         "docs/templates.md",
@@ -208,6 +210,7 @@ fn what_people_copy_survives_a_signal_by_docker() {
         "compose/chat/docker-compose.yml",
         "compose/mail/docker-compose.yml",
         "compose/own-certificate/docker-compose.yml",
+        "compose/wildcard/docker-compose.yml",
         "compose/certbot-helper/docker-compose.yml",
         "compose/certbot-helper/without-helper/docker-compose.yml",
     ] {
@@ -232,6 +235,7 @@ fn what_people_copy_survives_a_signal_by_docker() {
         ("dovecot", "SIGTERM"),
         ("prosody", "SIGTERM"),
         ("certbot-helper", "SIGTERM"),
+        ("knot", "SIGTERM"),
     ] {
         let recipe = read(&format!("compose/images/{image}/Dockerfile"));
         let line = format!("STOPSIGNAL {signal}");

@@ -1,10 +1,14 @@
 //! DNS, asked at one server: the one of the settings, or the system's. Nothing is kept from one question to the next, so
-//! that what was changed is seen at once.
+//! that what was changed is seen at once. Beside it the TXT records that prove names: where they have to be set, by whom,
+//! and whether the servers of their zone show them.
 
+mod place;
 mod question;
+mod records;
 mod resolv_conf;
 #[cfg(test)]
 mod tests;
+mod update;
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +22,8 @@ use hickory_proto::{
     rr::{Name, RData, RecordType, rdata::CAA},
 };
 
-use self::{question::Reply, resolv_conf::system_servers};
+pub use self::records::{DnsAccess, RecordResponder};
+use self::{place::ZoneServer, question::Reply, resolv_conf::system_servers};
 use crate::{
     observe::{Addresses, CaaIssuer, CaaRecord, CaaRecords, LookupFault},
     ports::Resolver,
@@ -36,20 +41,33 @@ const MOST_LABELS: usize = 16;
 
 /// Asks one server, or those of the system.
 pub struct DnsResolver {
-    server: Option<SocketAddr>,
+    server: Option<String>,
 }
 
 impl DnsResolver {
     /// Asks this server, or those that the system names at that moment; nothing is asked yet.
     pub fn new(server: Option<SocketAddr>) -> Self {
+        Self::named(server.map(|at| at.to_string()))
+    }
+
+    /// The same of a server that may be written with a name; its address is asked for each time.
+    pub fn named(server: Option<String>) -> Self {
         Self { server }
+    }
+
+    /// Where questions are asked now.
+    async fn servers(&self) -> Result<Vec<SocketAddr>, LookupFault> {
+        let Some(word) = &self.server else {
+            return Ok(system_servers());
+        };
+        let found = ZoneServer::named(word).await;
+        let found = found.map_err(LookupFault::NoAnswer)?;
+        Ok(found.into_iter().map(|server| server.at).collect())
     }
 
     /// Asks one server after the other until one answers.
     async fn ask(&self, name: &Name, kind: RecordType) -> Result<Reply, LookupFault> {
-        let servers = self
-            .server
-            .map_or_else(system_servers, |server| vec![server]);
+        let servers = self.servers().await?;
         let mut silent = LookupFault::NoAnswer("there is none".to_owned());
         for server in servers {
             match question::ask(server, name, kind, false).await {

@@ -31,6 +31,13 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    fn of(answer: DnsResponse) -> Self {
+        Self {
+            code: answer.response_code,
+            answers: answer.into_message().answers,
+        }
+    }
+
     /// The name that aliases lead to from this one; nothing where they lead on and on.
     pub fn end_of(&self, name: &Name) -> Option<Name> {
         let mut at = name.clone();
@@ -68,12 +75,7 @@ pub(super) async fn ask(
     kind: RecordType,
     unchecked: bool,
 ) -> Result<Reply, String> {
-    let question = || {
-        let query = Query::query(name.clone(), kind);
-        let mut request = DnsRequest::from_query(query, DnsRequestOptions::default());
-        request.metadata.checking_disabled = unchecked;
-        request
-    };
+    let question = || request(name, kind, unchecked);
     let provider = TokioRuntimeProvider::new();
     let mut udp = UdpClientStream::builder(server, provider.clone())
         .with_timeout(Some(UDP_LIMIT))
@@ -83,10 +85,25 @@ pub(super) async fn ask(
         false => answer,
         true => over_tcp(server, provider, question()).await?,
     };
-    Ok(Reply {
-        code: answer.response_code,
-        answers: answer.into_message().answers,
-    })
+    Ok(Reply::of(answer))
+}
+
+/// Asks over TCP alone.
+pub(super) async fn ask_over_tcp(
+    server: SocketAddr,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Reply, String> {
+    let question = request(name, kind, false);
+    let answer = over_tcp(server, TokioRuntimeProvider::new(), question).await;
+    answer.map(Reply::of)
+}
+
+fn request(name: &Name, kind: RecordType, unchecked: bool) -> DnsRequest {
+    let query = Query::query(name.clone(), kind);
+    let mut request = DnsRequest::from_query(query, DnsRequestOptions::default());
+    request.metadata.checking_disabled = unchecked;
+    request
 }
 
 async fn over_tcp(

@@ -1,7 +1,7 @@
 use super::{Inspection, rough, uses};
 use crate::{
     desire::Wanted,
-    observe::{HeldCertificate, Shelf, Source, Subject},
+    observe::{Attempt, HeldCertificate, Shelf, Source, Subject},
     plan::{self, Asked, Candidate, ChosenBy, Skipped, Why},
     report::Findings,
     values::{CertificateName, Host, Retry},
@@ -273,14 +273,13 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
             "it is looked at again at {}, and ordered as soon as that shows nothing wrong",
             facts.at(again)
         ),
+        Retry::Propagation(_) => format!(
+            "the record is looked for again at {}, and the CA asked once it is seen",
+            facts.at(again)
+        ),
         Retry::Backoff => format!("it is tried again at {}", facts.at(again)),
     };
-    let tries = match (attempt.retry, attempt.in_a_row()) {
-        (Retry::SelfCheck, 1) => "1 look before an order".to_owned(),
-        (Retry::SelfCheck, looks) => format!("{looks} looks before an order in a row"),
-        (_, 1) => "1 try".to_owned(),
-        (_, tries) => format!("{tries} tries in a row"),
-    };
+    let tries = in_a_row(attempt);
     let ago = rough(facts.now.since(attempt.last));
     let Some(problem) = &attempt.problem else {
         return told.note(
@@ -300,6 +299,18 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
         format!("{tries} failed, the last {ago} ago: {problem}"),
         remedy,
     );
+}
+
+/// How many tries, or looks, failed in a row.
+fn in_a_row(attempt: &Attempt) -> String {
+    match (attempt.retry, attempt.in_a_row()) {
+        (Retry::SelfCheck, 1) => "1 look before an order".to_owned(),
+        (Retry::SelfCheck, looks) => format!("{looks} looks before an order in a row"),
+        (Retry::Propagation(_), 1) => "1 look at its TXT record".to_owned(),
+        (Retry::Propagation(_), looks) => format!("{looks} looks at its TXT record"),
+        (_, 1) => "1 try".to_owned(),
+        (_, tries) => format!("{tries} tries in a row"),
+    }
 }
 
 /// What is told of a certificate that nobody was asked for yet.

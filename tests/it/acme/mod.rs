@@ -7,6 +7,7 @@ mod accounts;
 mod answers;
 pub mod bench;
 mod chains;
+mod dns;
 mod external_account;
 mod faults;
 mod https_proxy;

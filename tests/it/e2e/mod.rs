@@ -44,3 +44,4 @@ mod stack;
 mod strangers;
 mod trouble;
 mod visits;
+mod wildcard;

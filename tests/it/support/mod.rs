@@ -6,5 +6,6 @@ pub mod crowd;
 pub mod fake_ca;
 pub mod fake_engine;
 pub mod front;
+pub mod knot;
 pub mod pebble;
 pub mod program;

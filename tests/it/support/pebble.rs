@@ -22,6 +22,8 @@ pub struct Behaviour {
     pub authorization_reuse: u8,
     /// Whether it takes only accounts that belong to one elsewhere, known by [`EXTERNAL`].
     pub is_external_account_required: bool,
+    /// The DNS server that it asks; one of its own where none is said.
+    pub dns: Option<SocketAddr>,
     /// How many other chains it offers for each certificate, to a root of its own each.
     pub alternate_roots: u8,
 }
@@ -39,6 +41,7 @@ impl Default for Behaviour {
             nonce_reject: 0,
             authorization_reuse: 0,
             is_external_account_required: false,
+            dns: None,
             alternate_roots: 0,
         }
     }
@@ -137,7 +140,7 @@ impl Pebble {
             behaviour,
             root,
             acme,
-            dns,
+            dns: behaviour.dns.unwrap_or(dns),
             dns_management,
             pebble: None,
             _dns: dns_server,

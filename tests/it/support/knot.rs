@@ -1,0 +1,122 @@
+//! A real DNS server on loopback that takes signed updates: Debian's Knot, ended when dropped.
+
+use std::{
+    fmt::Write,
+    fs::{self, File},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// What the server calls its key, and the key.
+pub const KEY_NAME: &str = "quaymaster";
+pub const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wE=";
+
+/// The server.
+pub struct Knot {
+    /// Where it is asked, over UDP and TCP.
+    pub at: SocketAddr,
+    _folder: TempDir,
+    running: Child,
+}
+
+impl Drop for Knot {
+    fn drop(&mut self) {
+        let _ = self.running.kill();
+        let _ = self.running.wait();
+    }
+}
+
+impl Knot {
+    /// Starts a server of these zones, each with lines as zone files have them, and waits until it answers. The key may
+    /// change TXT records in all of them.
+    pub fn start(zones: &[(&str, &str)]) -> Self {
+        // A port that was free when asked may be another's by the time it is used.
+        (0..5)
+            .find_map(|_| Self::try_start(zones))
+            .expect("Knot starts within five tries")
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the DNS server of the tests is a process of its own"
+    )]
+    fn try_start(zones: &[(&str, &str)]) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        let at = free_address()?;
+        let mut config = format!(
+            "server:\n    listen: {}@{}\n    rundir: {path}\n    udp-workers: 1\n    tcp-workers: 1\n\
+             database:\n    storage: {path}\n    journal-db-max-size: 16M\n    timer-db-max-size: 4M\n\
+             log:\n  - target: stderr\n    any: info\n\
+             key:\n  - id: {KEY_NAME}\n    algorithm: hmac-sha256\n    secret: {KEY}\n\
+             acl:\n  - id: ours\n    key: {KEY_NAME}\n    action: update\n    update-type: [TXT]\n\
+             template:\n  - id: default\n    storage: {path}\n    zonefile-sync: -1\n\
+             zone:\n",
+            at.ip(),
+            at.port()
+        );
+        for (zone, lines) in zones {
+            writeln!(config, "  - domain: {zone}\n    acl: ours").unwrap();
+            let text = format!(
+                "$ORIGIN {zone}.\n$TTL 60\n@ SOA ns1 admin 1 60 60 600 1\n@ NS ns1\nns1 A 127.0.0.1\n{lines}\n"
+            );
+            fs::write(folder.path().join(format!("{zone}.zone")), text).unwrap();
+        }
+        let file = folder.path().join("knot.conf");
+        fs::write(&file, config).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        let running = Command::new("knotd")
+            .arg("-c")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("knotd of the package knot");
+        let mut knot = Self {
+            at,
+            _folder: folder,
+            running,
+        };
+        knot.answers(zones[0].0).then_some(knot)
+    }
+
+    /// Waits until a zone is served; not where the server ends instead.
+    fn answers(&mut self, zone: &str) -> bool {
+        loop {
+            let connected = TcpStream::connect(self.at).is_ok();
+            match self.running.try_wait() {
+                Ok(None) if connected && !self.asked(zone, "SOA").is_empty() => return true,
+                Ok(None) => thread::sleep(Duration::from_millis(10)),
+                _ => return false,
+            }
+        }
+    }
+
+    /// The records of a name, as zone files have their data.
+    #[expect(clippy::disallowed_methods, reason = "Knot's own client is asked")]
+    pub fn asked(&self, name: &str, kind: &str) -> Vec<String> {
+        let asked = Command::new("kdig")
+            .arg(format!("@{}", self.at.ip()))
+            .args(["-p", &self.at.port().to_string(), "+short", "+tcp"])
+            .args([name, kind])
+            .output()
+            .expect("kdig of the package knot-dnsutils");
+        let text = String::from_utf8(asked.stdout).unwrap();
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+}
+
+/// An address that is free for both UDP and TCP when asked.
+fn free_address() -> Option<SocketAddr> {
+    let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
+    let at = tcp.local_addr().ok()?;
+    UdpSocket::bind(at).ok()?;
+    Some(at)
+}
