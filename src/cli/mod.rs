@@ -2,6 +2,8 @@
 
 mod account;
 mod asking;
+mod authorize;
+mod by_hand;
 mod check;
 mod commands;
 mod consent;
@@ -9,9 +11,11 @@ mod exit;
 mod explain;
 mod forget;
 mod found;
+mod hands;
 mod health;
 mod import;
 mod info;
+mod issue;
 mod log;
 mod manual;
 mod once;
@@ -25,12 +29,14 @@ mod rehearse;
 mod release;
 mod render;
 mod renew;
+mod renew_folder;
 mod revoke;
 mod setup;
 mod status;
 mod table;
 mod take_over;
 mod terminal;
+mod upgrade;
 mod watch;
 
 use std::{

@@ -27,8 +27,8 @@ use crate::{
     observe::Bearer,
     plan,
     ports::{
-        AccountDesk, AuthorityError, Clock, DetailedEngine, DiskError, Engine, EngineError, Ports,
-        Remark, Responder, TemplateFiles,
+        AccountDesk, Authorities, AuthorityError, Clock, DetailedEngine, DiskError, Engine,
+        EngineError, Issuing, Ports, Probe, Remark, Resolver, Responder, TemplateFiles, Visitor,
     },
     report::{Event, explain::Works, report},
     settings::Settings,
@@ -185,11 +185,36 @@ pub(super) fn daemon(
 
 /// Listens for challenges from now on, where the settings say so.
 pub(super) async fn listen(call: &Call, daemon: &mut Daemon) -> Result<(), Failure> {
+    let ports = &mut daemon.ports;
+    listen_for(call, &mut ports.issuing, &ports.probe).await
+}
+
+/// The same for a command that stands in for the daemon: at an address that this one has while it runs.
+pub(super) async fn listen_in_place(
+    call: &Call,
+    issuing: &mut Issuing,
+    probe: &Rc<dyn Probe>,
+) -> Result<(), Failure> {
     let Some(at) = call.settings.listen_http else {
         return Ok(());
     };
-    let ports = &mut daemon.ports;
-    let listener = ChallengeListener::start(at, ports.probe.clone())
+    if works(call, &folders(call, None), now())? != Works::No {
+        return Err(Failure::InTheWay(format!(
+            "the daemon answers challenges itself at {at} (listen-http), and nobody else can while it runs; end it first"
+        )));
+    }
+    listen_for(call, issuing, probe).await
+}
+
+async fn listen_for(
+    call: &Call,
+    issuing: &mut Issuing,
+    probe: &Rc<dyn Probe>,
+) -> Result<(), Failure> {
+    let Some(at) = call.settings.listen_http else {
+        return Ok(());
+    };
+    let listener = ChallengeListener::start(at, probe.clone())
         .await
         .map_err(|error| {
             Failure::Usage(format!(
@@ -197,8 +222,8 @@ pub(super) async fn listen(call: &Call, daemon: &mut Daemon) -> Result<(), Failu
                  let this program have it (ports below 1024 are root's, or need the capability NET_BIND_SERVICE)"
             ))
         })?;
-    let webroots = ports.issuing.responder.clone();
-    ports.issuing.responder = Rc::new(vec![webroots, Rc::new(listener) as Rc<dyn Responder>]);
+    let webroots = issuing.responder.clone();
+    issuing.responder = Rc::new(vec![webroots, Rc::new(listener) as Rc<dyn Responder>]);
     Ok(())
 }
 
@@ -349,12 +374,15 @@ fn external_account(ca: &CaSettings) -> Result<Option<ExternalAccount>, DiskErro
     }))
 }
 
-fn ports(
-    cas: CaSetup,
-    settings: &Settings,
-    engine: Rc<dyn Engine>,
-    folders: Rc<Folders>,
-) -> Result<Ports, Failure> {
+/// What CAs, names and servers are asked with.
+struct Outside {
+    authorities: Rc<dyn Authorities>,
+    probe: Rc<dyn Probe>,
+    clock: Rc<dyn Clock>,
+    looks: (Rc<dyn Resolver>, Rc<dyn Visitor>),
+}
+
+fn outside(cas: CaSetup, settings: &Settings, folders: &Rc<Folders>) -> Result<Outside, Failure> {
     let clock = Rc::new(SystemClock);
     let no_tls = |error: rustls::Error| Failure::Bug {
         what: "the TLS client can't be set up",
@@ -372,13 +400,52 @@ fn ports(
         clock.clone(),
         tell,
     )?;
-    Ok(folders.ports(
-        Rc::new(authorities),
-        engine,
+    Ok(Outside {
+        authorities: Rc::new(authorities),
         probe,
         clock,
-        (resolver, visitor),
-    ))
+        looks: (resolver, visitor),
+    })
+}
+
+fn ports(
+    cas: CaSetup,
+    settings: &Settings,
+    engine: Rc<dyn Engine>,
+    folders: Rc<Folders>,
+) -> Result<Ports, Failure> {
+    let Outside {
+        authorities,
+        probe,
+        clock,
+        looks,
+    } = outside(cas, settings, &folders)?;
+    Ok(folders.ports(authorities, engine, probe, clock, looks))
+}
+
+/// What it takes to obtain a certificate with no engine, and with challenges answered where the settings say. `chain` is the
+/// root at which the chains of the CA with this directory are to end, where that is said.
+pub(super) async fn issuing(
+    call: &Call,
+    (directory, chain): (&str, Option<&String>),
+) -> Result<(Issuing, Rc<dyn Clock>), Failure> {
+    let folders = folders(call, None);
+    let mut cas = CaSetup::of(call)?;
+    if let Some(chain) = chain {
+        let usual = || cas.usual.clone();
+        let mut one = cas.own.remove(directory).unwrap_or_else(usual);
+        one.chain = Some(chain.clone());
+        cas.own.insert(directory.to_owned(), one);
+    }
+    let Outside {
+        authorities,
+        probe,
+        clock,
+        looks,
+    } = outside(cas, &call.settings, &folders)?;
+    let mut issuing = folders.issuing(authorities, &probe, &clock, looks);
+    listen_in_place(call, &mut issuing, &probe).await?;
+    Ok((issuing, clock))
 }
 
 fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {

@@ -12,7 +12,7 @@ use crate::{
         NewCertificate, Order, OrderRecord,
     },
     report::{Event, OrderStage, chain, report},
-    values::{CertificateName, Digest, Host, Issuer, KeyType, Secret, Timestamp},
+    values::{CertificateName, ChallengeType, Digest, Host, Issuer, KeyType, Secret, Timestamp},
 };
 
 /// How long a certificate may still have to wait for its beginning: the clocks of a CA that is asked are no further apart.
@@ -68,14 +68,7 @@ pub(super) async fn obtain(
                 entered,
             };
             let asked = ask(issuing, (clock, begun), obtain, &mut ledger).await;
-            if let Err(Failure::Authority(AuthorityError::Validation(names))) = &asked
-                && obtain.counts.failures
-            {
-                for name in names.keys() {
-                    let name = name.clone();
-                    ledger.enter(Counted::Failure { name })?;
-                }
-            }
+            ledger.enter_failures(&asked, obtain)?;
             asked?
         }
         Issuer::SelfSigned => {
@@ -121,6 +114,32 @@ pub(super) struct LedgerPen<'a> {
 }
 
 impl LedgerPen<'_> {
+    /// Writes down the names that the CA could not validate, where it limits those.
+    pub fn enter_failures<T>(
+        &mut self,
+        asked: &Result<T, Failure>,
+        obtain: &Obtain,
+    ) -> Result<(), DiskError> {
+        if let Err(Failure::Authority(AuthorityError::Validation(names))) = asked
+            && obtain.counts.failures
+        {
+            for name in names.keys() {
+                let name = name.clone();
+                self.enter(Counted::Failure { name })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down the certificate that the CA is about to be asked to issue, where it limits those.
+    pub fn enter_certificate(&mut self, obtain: &Obtain, url: &str) -> Result<(), DiskError> {
+        if !obtain.counts.certificate {
+            return Ok(());
+        }
+        let (names, order) = (names_digest(&obtain.names), Digest::of(url));
+        self.enter(Counted::Certificate { names, order })
+    }
+
     pub fn enter(&mut self, counted: Counted) -> Result<(), DiskError> {
         let entry = LedgerEntry {
             at: self.clock.now(),
@@ -197,10 +216,7 @@ async fn ask(
         }
     };
     authorize(issuing, obtain, order.as_mut(), &mut record).await?;
-    if obtain.counts.certificate {
-        let (names, order) = (names_digest(&obtain.names), Digest::of(order.url()));
-        ledger.enter(Counted::Certificate { names, order })?;
-    }
+    ledger.enter_certificate(obtain, order.url())?;
     tell(obtain, OrderStage::Finalize);
     let chain = order.finalize(&record.key, &obtain.names).await?;
     let now = clock.now();
@@ -235,7 +251,7 @@ async fn ask(
     Ok(held)
 }
 
-fn tell(obtain: &Obtain, stage: OrderStage) {
+pub(super) fn tell(obtain: &Obtain, stage: OrderStage) {
     report(&Event::Ordering {
         certificate: obtain.certificate.clone(),
         stage,
@@ -261,7 +277,7 @@ fn store(
 }
 
 /// The order that was begun for the same names, or a new key for a new one. One that is damaged can't be finished.
-async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
+pub(super) async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     let asked = obtain.attempt.asked;
     match issuing.orders.order(&obtain.certificate) {
         // What is shown stays: the CA may be looking at it.
@@ -289,7 +305,7 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
 }
 
 /// Goes on with the order on record where that can be.
-async fn resume(
+pub(super) async fn resume(
     authority: &dyn Authority,
     obtain: &Obtain,
     record: &OrderRecord,
@@ -301,7 +317,7 @@ async fn resume(
 }
 
 /// Makes an order and writes it down; that one is made is written into the ledger before.
-async fn open(
+pub(super) async fn open(
     issuing: &Issuing,
     authority: &dyn Authority,
     obtain: &Obtain,
@@ -382,6 +398,29 @@ async fn authorize(
     record: &mut OrderRecord,
 ) -> Result<(), Failure> {
     let kind = obtain.issuance.challenge;
+    let challenges = challenges(issuing, obtain, order, record).await?;
+    let published = Published {
+        issuing,
+        obtain,
+        challenges: &challenges,
+        is_looked_at: Cell::new(false),
+    };
+    published.publish()?;
+    for challenge in &challenges {
+        issuing.responder.look(&obtain.webroots, challenge).await?;
+    }
+    published.validate(order, kind).await
+}
+
+/// The challenges that are left to be met, on record before anything is shown for them. What was shown for others is
+/// taken away.
+pub(super) async fn challenges(
+    issuing: &Issuing,
+    obtain: &Obtain,
+    order: &mut dyn Order,
+    record: &mut OrderRecord,
+) -> Result<Vec<Challenge>, Failure> {
+    let kind = obtain.issuance.challenge;
     let offers = order.offers().await?.into_iter();
     let challenges = offers
         .map(|offer| offer.challenge(kind))
@@ -399,21 +438,7 @@ async fn authorize(
         issuing.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
     }
-    let published = Published {
-        issuing,
-        obtain,
-        challenges: &challenges,
-        is_looked_at: Cell::new(false),
-    };
-    published.publish()?;
-    for challenge in &challenges {
-        issuing.responder.look(&obtain.webroots, challenge).await?;
-    }
-    tell(obtain, OrderStage::Validate);
-    published.is_looked_at.set(true);
-    let ended = order.authorize(kind).await;
-    published.is_looked_at.set(false);
-    Ok(ended?)
+    Ok(challenges)
 }
 
 /// Takes away what was shown by a process that was cut off, and is not looked for any more.
@@ -428,15 +453,28 @@ pub(super) fn withdraw<'t>(
 
 /// Responses that are visible. They go when this does, also when the work is cut off; but not while the CA looks for them,
 /// since the order goes on at the next start: what it would not find counts as a failure of the name.
-struct Published<'a> {
-    issuing: &'a Issuing,
-    obtain: &'a Obtain,
-    challenges: &'a [Challenge],
-    is_looked_at: Cell<bool>,
+pub(super) struct Published<'a> {
+    pub issuing: &'a Issuing,
+    pub obtain: &'a Obtain,
+    pub challenges: &'a [Challenge],
+    pub is_looked_at: Cell<bool>,
 }
 
 impl Published<'_> {
-    fn publish(&self) -> Result<(), DiskError> {
+    /// Lets the CA look, and waits for what it says.
+    pub async fn validate(
+        &self,
+        order: &mut dyn Order,
+        kind: ChallengeType,
+    ) -> Result<(), Failure> {
+        tell(self.obtain, OrderStage::Validate);
+        self.is_looked_at.set(true);
+        let ended = order.authorize(kind).await;
+        self.is_looked_at.set(false);
+        Ok(ended?)
+    }
+
+    pub fn publish(&self) -> Result<(), DiskError> {
         let responder = &self.issuing.responder;
         let mut each = self.challenges.iter();
         each.try_for_each(|challenge| responder.publish(&self.obtain.webroots, challenge))

@@ -70,7 +70,8 @@ impl<'a> Looking<'a> {
         stream::iter(looks).buffered(AT_ONCE).collect().await
     }
 
-    async fn verdict(&self, challenge: &Challenge) -> NameVerdict {
+    /// What a look at one challenge means, whose response is visible or should be.
+    pub async fn verdict(&self, challenge: &Challenge) -> NameVerdict {
         let responder = &self.issuing.responder;
         match timeout_at(self.by, responder.look(self.webroots, challenge)).await {
             Ok(Ok(())) => {}

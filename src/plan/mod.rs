@@ -7,6 +7,7 @@
 mod answered;
 mod asked_ca;
 mod backoff;
+mod by_hand;
 mod caa;
 mod candidates;
 mod case;
@@ -56,6 +57,7 @@ use std::{
 
 pub use asked_ca::{OtherCa, PassedOver, choose_cas};
 pub use backoff::next_try;
+pub use by_hand::{AskedByHand, NotByHand, by_hand};
 pub use candidates::{Asked, Candidate, Skipped, candidates};
 pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};

@@ -17,7 +17,7 @@ use super::{
     renewal,
 };
 use crate::{
-    desire::Wanted,
+    desire::{Issuance, Wanted},
     observe::{Addresses, HeldCertificate, LookupFault, NameLook, Source, Visit, VisitEnd},
     values::{ChallengeType, Host, Timestamp, preset_at},
 };
@@ -84,20 +84,30 @@ pub fn self_check(
     held: Option<&HeldCertificate>,
     now: Timestamp,
 ) -> Option<SelfCheck> {
-    let directory = wanted.issuance.issuer.directory()?;
-    let is_public = wanted.issuance.issuer.is_public();
-    let is_seen = match wanted.issuance.challenge {
-        ChallengeType::Http01 => is_public || rule.is_resolver_named,
-    };
+    let check = first_check(rule, &wanted.issuance)?;
     let validated = held.filter(|held| {
         let is_of_ca = matches!(held.source, Source::Acme(_));
         is_of_ca && wanted.names.iter().all(|name| held.covers(name))
     });
+    Some(SelfCheck {
+        was_validated: validated.is_some(),
+        is_urgent: validated.is_some_and(|held| renewal::urgent_from(held) <= now),
+        ..check
+    })
+}
+
+/// How the names of a certificate are looked at for which nothing is known to have been issued.
+pub(super) fn first_check(rule: SelfCheckRule, issuance: &Issuance) -> Option<SelfCheck> {
+    let directory = issuance.issuer.directory()?;
+    let is_public = issuance.issuer.is_public();
+    let is_seen = match issuance.challenge {
+        ChallengeType::Http01 => is_public || rule.is_resolver_named,
+    };
     (rule.is_on && is_seen).then(|| SelfCheck {
         is_public,
         is_resolver_named: rule.is_resolver_named,
-        was_validated: validated.is_some(),
-        is_urgent: validated.is_some_and(|held| renewal::urgent_from(held) <= now),
+        was_validated: false,
+        is_urgent: false,
         identities: preset_at(directory).map_or(&[], |preset| preset.caa),
         ports: WebPorts::USUAL,
     })

@@ -357,7 +357,7 @@ impl AcmeOrder {
     }
 
     /// The chain of the certificate that there is now, as the CA or the settings prefer it.
-    async fn fetch(&mut self, key: &Secret) -> Result<String, AuthorityError> {
+    async fn fetch(&mut self, key: Option<&Secret>) -> Result<String, AuthorityError> {
         let order = &mut self.order;
         let fetched = async || order.certificate().await;
         let (fetched, _) = self.caller.call(Repeat::Safe, fetched).await?;
@@ -424,13 +424,35 @@ impl Order for AcmeOrder {
         key: &Secret,
         names: &BTreeSet<Host>,
     ) -> Result<String, AuthorityError> {
+        let request = || signing_request(key, names);
+        self.complete(names, request).await?;
+        self.fetch(Some(key)).await
+    }
+
+    async fn finalize_request(
+        &mut self,
+        request: &[u8],
+        names: &BTreeSet<Host>,
+    ) -> Result<String, AuthorityError> {
+        self.complete(names, || Ok(request.to_vec())).await?;
+        self.fetch(None).await
+    }
+}
+
+impl AcmeOrder {
+    /// Asks for the certificate where that was not done yet, and waits until it is there.
+    async fn complete(
+        &mut self,
+        names: &BTreeSet<Host>,
+        request: impl FnOnce() -> Result<Vec<u8>, AuthorityError>,
+    ) -> Result<(), AuthorityError> {
         if self.status() == OrderStatus::Pending {
             let mut patience = Patience::of(VALIDATION_LIMIT, &self.caller.clock);
             self.wait_for_validation(&mut patience).await?;
         }
         self.check(names)?;
         if self.status() == OrderStatus::Ready {
-            self.submit(&signing_request(key, names)?).await?;
+            self.submit(&request()?).await?;
         }
         match self.status() {
             OrderStatus::Invalid => return Err(self.problems().await),
@@ -448,7 +470,7 @@ impl Order for AcmeOrder {
                     .await?;
             }
         }
-        self.fetch(key).await
+        Ok(())
     }
 }
 
