@@ -9,8 +9,8 @@ use quaymaster::{
     observe::{Bearer, Endpoint, HeldCertificate, Mount, MountKind, Shelf, Source},
     plan::{PlanRules, SelfCheckRule},
     values::{
-        CaTable, ChallengeType, ContainerId, ContainerName, Digest, FallbackRule, Issuer, KeyType,
-        Timestamp,
+        CaTable, ChallengeType, ContainerId, ContainerName, Digest, DnsNames, FallbackRule, Issuer,
+        KeyType, Timestamp,
     },
 };
 
@@ -88,6 +88,7 @@ pub fn label_rules() -> LabelRules {
         cas: CaTable::default(),
         issuers: Some(usual.issuer.into()),
         challenge: usual.challenge,
+        dns: DnsNames::default(),
         key_type: usual.key_type,
         profile: usual.profile,
         master: None,
@@ -104,6 +105,7 @@ pub fn usual_issuance() -> Issuance {
     Issuance {
         issuer: Issuer::Ca("https://ca.example/directory".to_owned()),
         challenge: ChallengeType::Http01,
+        dns: None,
         key_type: KeyType::Ec256,
         profile: None,
     }

@@ -25,7 +25,9 @@ use tokio::{
 
 use crate::{
     observe::Webroots,
-    ports::{CHALLENGE_PATH, Challenge, DiskError, NotServed, Probe, Responder, Response},
+    ports::{
+        CHALLENGE_PATH, Challenge, NotServed, Probe, Responder, Response, ResponseFault, Shown,
+    },
 };
 
 /// Connections at the same time; whoever comes beyond waits. A CA looks from a handful of places at once.
@@ -74,16 +76,19 @@ fn from_here(mut at: SocketAddr) -> SocketAddr {
 
 #[async_trait(?Send)]
 impl Responder for ChallengeListener {
-    fn publish(&self, _: &Webroots, challenge: &Challenge) -> Result<(), DiskError> {
-        let Response::Http { token, body } = &challenge.response;
-        let body = Bytes::copy_from_slice(body.as_bytes());
-        self.bodies.borrow_mut().insert(token.clone(), body);
+    async fn publish(&self, _: &Webroots, challenge: &Challenge) -> Result<(), ResponseFault> {
+        if let Response::Http { token, body } = &challenge.response {
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            self.bodies.borrow_mut().insert(token.clone(), body);
+        }
         Ok(())
     }
 
     /// Nothing lies between: one look tells.
     async fn look(&self, _: &Webroots, challenge: &Challenge) -> Result<(), NotServed> {
-        let Response::Http { token, body } = &challenge.response;
+        let Response::Http { token, body } = &challenge.response else {
+            return Ok(());
+        };
         let path = format!("{CHALLENGE_PATH}{token}");
         let host = challenge.name.in_url();
         let saw = match self.probe.page(self.at, &host, &path).await {
@@ -100,8 +105,10 @@ impl Responder for ChallengeListener {
         })
     }
 
-    fn withdraw(&self, _: &Webroots, token: &str) -> Vec<DiskError> {
-        self.bodies.borrow_mut().remove(token);
+    async fn withdraw(&self, _: &Webroots, shown: &Shown) -> Vec<ResponseFault> {
+        if let Shown::Http { token } = shown {
+            self.bodies.borrow_mut().remove(token);
+        }
         Vec::new()
     }
 }
@@ -234,7 +241,8 @@ mod tests {
             assert!(said(at, asked).await.starts_with("HTTP/1.1 404 "));
             assert!(listener.look(&nowhere, &shown).await.is_err());
 
-            listener.publish(&nowhere, &shown).expect("it is shown");
+            let published = listener.publish(&nowhere, &shown).await;
+            published.expect("it is shown");
             let answer = said(at, asked).await;
             assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
             assert!(answer.ends_with("\r\n\r\ntok-EN_1.thumbprint"), "{answer}");
@@ -283,7 +291,8 @@ mod tests {
                 assert!(!answer.contains("thumbprint"), "{request}: {answer}");
             }
 
-            assert!(listener.withdraw(&nowhere, "tok-EN_1").is_empty());
+            let written = shown.response.shown(None);
+            assert!(listener.withdraw(&nowhere, &written).await.is_empty());
             assert!(said(at, asked).await.starts_with("HTTP/1.1 404 "));
         });
     }

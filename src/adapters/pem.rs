@@ -220,6 +220,13 @@ pub(super) fn contents(bytes: &[u8], password: Option<&Password>) -> Result<Cont
     Ok(contents)
 }
 
+/// An RSA key in DER (PKCS #1), as we write it.
+pub(super) fn rsa_key(der: &[u8]) -> Secret {
+    let mut text = Zeroizing::new(String::new());
+    write(&mut text, KEYS[1], der);
+    Secret::new(text.as_str())
+}
+
 /// Certificates as we write them.
 pub(super) fn written<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut text = String::new();

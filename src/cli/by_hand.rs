@@ -130,6 +130,17 @@ pub(super) struct ReportedTask {
 }
 
 impl HandReport {
+    fn of(ca: String, names: BTreeSet<Host>, unseen: Vec<(HandTask, String)>) -> Self {
+        let tasks = unseen.into_iter();
+        let tasks = tasks.map(|(task, problem)| ReportedTask { task, problem });
+        Self {
+            ca,
+            names,
+            outcome: HandOutcome::ByHand,
+            tasks: tasks.collect(),
+        }
+    }
+
     pub(super) fn text(&self) -> String {
         let Self { ca, tasks, .. } = self;
         let tasks = tasks.iter().map(|it| {
@@ -152,6 +163,11 @@ pub(super) fn told(task: &HandTask) -> String {
             path,
             content,
         } => format!("{name}: a file at {url}\n  path       {path}\n  content    {content}\n"),
+        HandTask::Record {
+            name,
+            record,
+            value,
+        } => format!("{name}: a TXT record\n  record     {record}.\n  value      {value}\n"),
     }
 }
 
@@ -163,35 +179,21 @@ pub(super) async fn ordered<T>(
 ) -> Result<HandEnd<T>, Failure> {
     let settings = &call.settings;
     let directory = directory(call)?;
-    let asked = AskedByHand {
-        names: wish.names.iter().cloned().collect(),
-        issuance: Issuance {
-            issuer: Issuer::Ca(directory.clone()),
-            challenge: challenge(call)?,
-            key_type: wish.key_type,
-            profile: settings.profile.clone(),
-        },
-        webroot: settings.webroot.clone(),
-        self_check: SelfCheckRule {
-            is_on: settings.self_check,
-            is_resolver_named: settings.resolver.is_some(),
-        },
-        limits: settings.cas.limits(&directory),
-    };
+    let asked = asked(call, wish, &directory)?;
     let (word, obtain) = by_hand(&asked, setup::now())
         .map_err(|error| Failure::Usage(format!("{error}; nothing was asked for")))?;
-    let folders = setup::folders(call, None);
-    let folder = taken(call, &folders, &word, wish)?;
     let (issuing, clock) = setup::issuing(call, (&directory, wish.chain.as_ref())).await?;
     if let Some(terms) = issuing.authorities.at(&directory)?.terms_to_agree().await {
-        folder.end()?;
         return Err(AuthorityError::Terms { terms }.into());
     }
-    let is_automatic = settings.webroot.is_some() || settings.listen_http.is_some();
+    let folder = taken(call, &setup::folders(call, None), &word, wish)?;
+    let is_automatic = match asked.issuance.challenge {
+        ChallengeType::Http01 => settings.webroot.is_some() || settings.listen_http.is_some(),
+        ChallengeType::Dns01 => false,
+    };
     let hands = (!is_automatic).then(|| TerminalHands::of(call));
-    let kept = folder.issuing(&issuing);
     let order = HandCall {
-        issuing: &kept,
+        issuing: &folder.issuing(&issuing),
         clock: &*clock,
         orders: &folder,
         obtain: &obtain,
@@ -211,17 +213,33 @@ pub(super) async fn ordered<T>(
             Ok(HandEnd::Interrupted)
         }
         Some(Ok(done)) => Ok(HandEnd::Done(done)),
-        Some(Err(HandFailure::Hands(unseen))) => Ok(HandEnd::Hands(HandReport {
-            ca: settings.cas.called(&directory).to_owned(),
-            names: asked.names,
-            outcome: HandOutcome::ByHand,
-            tasks: unseen
-                .into_iter()
-                .map(|(task, problem)| ReportedTask { task, problem })
-                .collect(),
-        })),
+        Some(Err(HandFailure::Hands(unseen))) => {
+            let ca = settings.cas.called(&directory).to_owned();
+            Ok(HandEnd::Hands(HandReport::of(ca, asked.names, unseen)))
+        }
         Some(Err(HandFailure::Failed { problem, blame })) => Err(Failure::Order { problem, blame }),
     }
+}
+
+/// What is asked for, of the CA with this directory.
+fn asked(call: &Call, wish: &HandWish, directory: &str) -> Result<AskedByHand, Failure> {
+    let settings = &call.settings;
+    Ok(AskedByHand {
+        names: wish.names.iter().cloned().collect(),
+        issuance: Issuance {
+            issuer: Issuer::Ca(directory.to_owned()),
+            challenge: challenge(call)?,
+            dns: None,
+            key_type: wish.key_type,
+            profile: settings.profile.clone(),
+        },
+        webroot: settings.webroot.clone(),
+        self_check: SelfCheckRule {
+            is_on: settings.self_check,
+            is_resolver_named: settings.resolver.is_some(),
+        },
+        limits: settings.cas.limits(directory),
+    })
 }
 
 /// The folder of the order, which is nobody else's meanwhile.

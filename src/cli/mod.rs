@@ -4,7 +4,9 @@ mod account;
 mod asking;
 mod authorize;
 mod by_hand;
+mod ca_setup;
 mod check;
+mod command_line;
 mod commands;
 mod consent;
 mod exit;
@@ -58,7 +60,8 @@ use crate::{
     report::chain,
     settings::{SETTINGS, SettingSources, Settings},
 };
-use commands::{COMMANDS, command};
+use command_line::command;
+use commands::COMMANDS;
 use exit::Failure;
 use progress::ProgressLines;
 use pygen::PygenLine;

@@ -9,8 +9,8 @@ use super::{Call, Exit, Failure, commands::COMMANDS, exit::EXITS, print};
 use crate::{
     desire::{DIALECTS, KINDS, LABELS},
     render::{BUILT_IN, FILTERS, fields, lenient_fields},
-    settings::{CA_SETTINGS, DefaultValue, OUTPUT_SETTINGS, SETTINGS},
-    values::{CA_PRESETS, LAYOUTS, LayoutRow},
+    settings::{CA_SETTINGS, DNS_SETTINGS, DefaultValue, OUTPUT_SETTINGS, SETTINGS},
+    values::{CA_PRESETS, DNS_PROVIDERS, DnsProvider, LAYOUTS, LayoutRow},
 };
 
 /// A table to look things up in.
@@ -83,6 +83,18 @@ const SOURCES: &[Source] = &[
         title: "Settings of one CA",
         columns: &["key", "default", "meaning"],
         rows: ca_settings,
+    },
+    Source {
+        name: "dns-settings",
+        title: "Settings of one way to set DNS records",
+        columns: &["key", "default", "meaning"],
+        rows: dns_settings,
+    },
+    Source {
+        name: "dns-providers",
+        title: "Ways to set DNS records",
+        columns: &["provider", "needs", "takes", "what it is"],
+        rows: dns_providers,
     },
     Source {
         name: "output-settings",
@@ -280,6 +292,22 @@ fn settings() -> Vec<Vec<Cell>> {
 
 fn ca_settings() -> Vec<Vec<Cell>> {
     CA_SETTINGS.iter().map(setting).collect()
+}
+
+fn dns_settings() -> Vec<Vec<Cell>> {
+    DNS_SETTINGS.iter().map(setting).collect()
+}
+
+fn dns_providers() -> Vec<Vec<Cell>> {
+    let row = |row: &DnsProvider| {
+        vec![
+            code(row.name),
+            words(row.needs.join(", ")),
+            words(row.takes.join(", ")),
+            words(row.doc),
+        ]
+    };
+    DNS_PROVIDERS.iter().map(row).collect()
 }
 
 fn output_settings() -> Vec<Vec<Cell>> {

@@ -167,7 +167,7 @@ async fn a_failure_of_a_name_that_nobody_wants_any_more_is_no_trouble_and_goes()
                     key: new_key(KeyType::Ec256).unwrap(),
                     asked: Digest::of("x"),
                     url: None,
-                    tokens: Vec::new(),
+                    shown: Vec::new(),
                 };
                 let Issuing {
                     attempts, orders, ..

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     observe::Bearer,
-    values::{CertificateName, ContainerName, Host, Issuer, Issuers},
+    values::{CertificateName, ChallengeType, ContainerName, Host, Issuer, Issuers},
 };
 
 /// The most names on one certificate. Let's Encrypt issues for no more, and clients read all of them at each connection.
@@ -144,7 +144,7 @@ pub(super) fn wants(
         };
         let mut names = BTreeSet::new();
         for (host, claim) in &claims {
-            if let Some(complaint) = refusal(host, claim, &issuance) {
+            if let Some(complaint) = refusal(host, claim, &issuance, rules) {
                 wants.say(host, complaint);
             } else if names.len() < MOST_NAMES || names.contains(*host) {
                 names.insert((*host).clone());
@@ -161,7 +161,7 @@ pub(super) fn wants(
             .flatten()
             .cloned();
         if !names.is_empty() {
-            let by_helper = is_helpers(&claims, &names, &issuance.issuer);
+            let by_helper = is_helpers(&claims, &names, &issuance);
             let wanted = Wanted {
                 helper: helper.filter(|_| by_helper).cloned(),
                 names: names.into_iter().collect(),
@@ -278,9 +278,18 @@ fn issuance(
         true => issuers.preferring(|issuer| !issuer.is_public()),
         false => issuers,
     };
+    let dns = said!("dns", dns);
+    // Who says how the record is set means that there is one.
+    let implied = dns.as_ref().map(|_| ChallengeType::Dns01);
+    let challenge = said!("challenge", challenge).or(implied);
+    let challenge = challenge.unwrap_or(rules.challenge);
+    let usual = || rules.dns.usual().map(str::to_owned);
     let issuance = Issuance {
         issuer: issuers.first().clone(),
-        challenge: said!("challenge", challenge).unwrap_or(rules.challenge),
+        challenge,
+        dns: dns
+            .or_else(usual)
+            .filter(|_| challenge == ChallengeType::Dns01),
         key_type: said!("key-type", key_type).unwrap_or(rules.key_type),
         profile: said!("profile", profile).or_else(|| rules.profile.clone()),
     };
@@ -317,13 +326,15 @@ pub(super) fn spoil_unknown_cas(
     }
 }
 
-/// Whether a helper obtains a certificate, where there is one: not where a label names the CA, nor what certbot can't have.
-fn is_helpers(claims: &Claims<'_, '_>, names: &BTreeSet<Host>, issuer: &Issuer) -> bool {
+/// Whether a helper obtains a certificate, where there is one: not where a label names the CA, nor what certbot can't have
+/// by the webroot.
+fn is_helpers(claims: &Claims<'_, '_>, names: &BTreeSet<Host>, issuance: &Issuance) -> bool {
     let is_said = claims
         .iter()
         .any(|(_, claim)| claim.spec.wish.issuers.is_some());
     let is_of_names = names.iter().all(|name| name.address().is_none());
-    matches!(issuer, Issuer::Ca(_)) && !is_said && is_of_names
+    let is_of_webroot = issuance.challenge == ChallengeType::Http01;
+    matches!(issuance.issuer, Issuer::Ca(_)) && !is_said && is_of_names && is_of_webroot
 }
 
 /// The label that says who issues a certificate, with those: that of the oldest claim with that label, else the setting.
@@ -362,7 +373,12 @@ fn opinion<'c, 'a, T: PartialEq>(
 }
 
 /// Why the issuer would not put this host on a certificate, if it would not.
-fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance) -> Option<Complaint> {
+fn refusal(
+    host: &Host,
+    claim: &Claim<'_>,
+    issuance: &Issuance,
+    rules: &LabelRules,
+) -> Option<Complaint> {
     let label = |key: &str| claim.spec.label(key);
     let (problem, remedy) = match &issuance.issuer {
         Issuer::SelfSigned => return None,
@@ -372,10 +388,19 @@ fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance) -> Option<Compla
                 issuance.challenge
             ),
             format!(
-                "put a certificate for it into provided/, or write {}=self-signed",
+                "write {}=dns-01, put a certificate for it into provided/, or write {}=self-signed",
+                label("challenge"),
                 label("ca")
             ),
         ),
+        Issuer::Ca(_) if host.address().is_some() && !issuance.challenge.proves_addresses() => (
+            format!(
+                "{} can't prove that an IP address is ours",
+                issuance.challenge
+            ),
+            format!("write {}=http-01", label("challenge")),
+        ),
+        Issuer::Ca(_) if unset_record(issuance, rules).is_some() => unset_record(issuance, rules)?,
         issuer if issuer.is_public() && host.is_reserved() => (
             format!("no public CA issues a certificate for {host}, which is for local use"),
             format!(
@@ -388,6 +413,14 @@ fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance) -> Option<Compla
         Issuer::Ca(_) => return None,
     };
     Some(claim.complaint(claim.key(), host.as_str(), problem, &remedy))
+}
+
+/// Why the TXT record of dns-01 can't be set, and what to write instead.
+fn unset_record(issuance: &Issuance, rules: &LabelRules) -> Option<(String, String)> {
+    match issuance.challenge {
+        ChallengeType::Dns01 => rules.dns.problem(issuance.dns.as_deref()),
+        ChallengeType::Http01 => None,
+    }
 }
 
 fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint {
@@ -422,11 +455,13 @@ fn one_too_many(host: &Host, claim: &Claim<'_>, name: &CertificateName) -> Compl
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{super::tests::*, *};
     use crate::{
         desire::{Desired, desire},
         observe::{Bearer, BearerState, Holder, Snapshot},
-        values::{CaSettings, CaTable},
+        values::{CaSettings, CaTable, DnsNames},
     };
 
     fn shop(name: &str, number: u8, host: &str) -> Bearer {
@@ -711,8 +746,8 @@ mod tests {
                 "belongs into the setting ca",
             ),
             (
-                shop("shop", 4, "a.example").label("challenge", "dns-01"),
-                "no challenge that can be met; write http-01",
+                shop("shop", 4, "a.example").label("challenge", "dns-1"),
+                "no challenge that can be met; write http-01, dns-01",
             ),
             (
                 shop("shop", 4, "a.example").label("certificate", "../a"),
@@ -734,6 +769,84 @@ mod tests {
         }
     }
 
+    fn with_dns(tables: &[&str]) -> LabelRules {
+        let known = tables
+            .iter()
+            .map(|name| ((*name).to_owned(), Duration::ZERO));
+        let known = known.collect();
+        LabelRules {
+            dns: DnsNames::new(known, None),
+            ..public()
+        }
+    }
+
+    #[test]
+    fn a_name_that_dns_proves_has_the_table_that_its_label_or_the_settings_name() {
+        let both = with_dns(&["home", "work"]);
+        let home = with_dns(&["home"]);
+        for (rules, label, value, expected) in [
+            (&home, "challenge", "dns-01", Some("home")),
+            (&both, "dns", "work", Some("work")),
+            (&home, "challenge", "http-01", None),
+        ] {
+            let shop = shop("shop", 4, "shop.org").label(label, value);
+            let desired = desire(&snapshot([proxy(), shop]), rules);
+            assert_eq!(complaints(&desired), [""; 0]);
+            let wanted = desired.certificates.values().next().expect("it is wanted");
+            assert_eq!(wanted.issuance.dns.as_deref(), expected, "{label}={value}");
+            let is_dns = wanted.issuance.challenge == ChallengeType::Dns01;
+            assert_eq!(is_dns, expected.is_some());
+        }
+        let wildcard = shop("shop", 4, "*.shop.org").label("dns", "home");
+        let desired = desire(&snapshot([proxy(), wildcard]), &home);
+        assert_eq!(wanted(&desired), ["_.shop.org: *.shop.org"]);
+        assert_eq!(uncovered(&desired), [""; 0]);
+    }
+
+    #[test]
+    fn a_record_that_nobody_can_set_is_complained_about_with_what_to_write() {
+        let both = with_dns(&["home", "work"]);
+        for (rules, host, dns, problem, remedy) in [
+            (
+                &public(),
+                "shop.org",
+                None,
+                "the settings do not say how it is set",
+                "write a table [dns.NAME]",
+            ),
+            (
+                &both,
+                "shop.org",
+                None,
+                "there are several tables",
+                "home, work",
+            ),
+            (
+                &both,
+                "shop.org",
+                Some("hone"),
+                "no table [dns.hone]",
+                "did you mean home?",
+            ),
+            (
+                &both,
+                "1.2.3.4",
+                Some("home"),
+                "can't prove that an IP address is ours",
+                "quaymaster.challenge=http-01",
+            ),
+        ] {
+            let shop = shop("shop", 4, host).label("challenge", "dns-01");
+            let shop = dns
+                .into_iter()
+                .fold(shop, |shop, dns| shop.label("dns", dns));
+            let desired = desire(&snapshot([proxy(), shop]), rules);
+            assert_eq!(wanted(&desired), [""; 0], "{problem}");
+            let said = uncovered(&desired).join("\n");
+            assert!(said.contains(problem) && said.contains(remedy), "{said}");
+        }
+    }
+
     #[test]
     fn what_can_not_be_had_is_left_out_and_the_rest_is_ordered() {
         let all = shop(
@@ -749,7 +862,8 @@ mod tests {
         assert_eq!(said.len(), 3, "{said:?}");
         assert!(
             said[0].contains(
-                "a CA issues for *.shop.org only by a DNS challenge, and http-01 is none; put"
+                "a CA issues for *.shop.org only by a DNS challenge, and http-01 is none; write \
+                 quaymaster.challenge=dns-01, put"
             ),
             "{said:?}"
         );

@@ -67,8 +67,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     observe::{Bearer, SharedPath, Snapshot},
     values::{
-        Block, CaTable, CertificateName, ChallengeType, ContainerName, Grants, Host, Issuer,
-        Issuers, KeyType, KeyedTable, Profile, Timestamp,
+        Block, CaTable, CertificateName, ChallengeType, ContainerName, DnsNames, Grants, Host,
+        Issuer, Issuers, KeyType, KeyedTable, Profile, Timestamp,
     },
 };
 
@@ -91,6 +91,8 @@ pub struct LabelRules {
     pub issuers: Option<Issuers>,
     /// How CAs are shown that names are ours, where no label says.
     pub challenge: ChallengeType,
+    /// The tables by which TXT records are set, for dns-01.
+    pub dns: DnsNames,
     /// What kind of key certificates have, where no label says.
     pub key_type: KeyType,
     /// The CA's word for what kind of certificate it is asked for, where no label says.
@@ -116,6 +118,8 @@ pub struct Issuance {
     pub issuer: Issuer,
     /// How a CA is shown that its names are ours.
     pub challenge: ChallengeType,
+    /// The table `[dns.NAME]` that sets the records of dns-01; none for other challenges.
+    pub dns: Option<String>,
     /// What kind of key it has.
     pub key_type: KeyType,
     /// The CA's word for what kind of certificate it is.
@@ -352,6 +356,13 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         rules,
         &mut of_sites,
     );
+    for (host, held) in &hosts {
+        let wanted = assigned.get(host).map(|name| wants.certificates.get(name));
+        let needs_nobody = wanted.flatten().is_some_and(|it| it.issuance.dns.is_some());
+        if served_by[host].is_empty() && !rules.answers_itself && !needs_nobody {
+            uses::tell_unanswered(host, held, rules, &mut of_sites);
+        }
+    }
     // What can't be followed now of those that are away is looked at when they are back.
     let counts = |name: &ContainerName| {
         let bearer = snapshot.bearers.get(name);
@@ -406,9 +417,6 @@ fn served_by(
         let mut proxies = sites::serve(consumers, host, held, certificate, snapshot);
         if proxies.is_empty() && !held.used_by.is_empty() {
             proxies = uses::answering(consumers, held, snapshot);
-            if proxies.is_empty() && !rules.answers_itself {
-                uses::tell_unanswered(host, held, rules, complaints);
-            }
         } else if proxies.is_empty() {
             sites::tell_unserved(consumers, host, held, unconfigured, rules, complaints);
         }

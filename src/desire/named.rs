@@ -107,7 +107,8 @@ mod tests {
             complaints(&desired_of(false)),
             [
                 "setting names=\"mail.example\": no proxy is there to answer the CA's challenges for it; start a proxy with \
-                 the label quaymaster.kind=nginx, have quaymaster itself answer by the setting listen-http, or put a \
+                 the label quaymaster.kind=nginx, have quaymaster itself answer by the setting listen-http, prove it by \
+                 challenge=dns-01, or put a \
                  certificate for it into provided/"
             ]
         );

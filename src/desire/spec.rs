@@ -204,6 +204,8 @@ pub(super) struct CertificateSpec {
     pub issuers: Option<Option<IssuerNames>>,
     /// How the CA is shown that its names are ours.
     pub challenge: Option<ChallengeType>,
+    /// The table of the settings that sets the records of dns-01.
+    pub dns: Option<String>,
     /// What kind of key it has.
     pub key_type: Option<KeyType>,
     /// The CA's word for what kind of certificate it is.

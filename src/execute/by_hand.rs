@@ -5,7 +5,8 @@ use std::{cell::Cell, path::PathBuf};
 
 use super::{
     Failure,
-    obtain::{LedgerPen, Published, challenges, open, record, resume, tell, withdraw},
+    ledger_pen::LedgerPen,
+    obtain::{Publication, challenges, open, record, resume, tell, withdraw, withdraw_records},
     rehearse::Cleared,
     self_check::Looking,
 };
@@ -99,6 +100,7 @@ impl HandCall<'_> {
         if let Err(Failure::Authority(AuthorityError::Validation(_))) = &begun {
             // The CA has given it up; what it has seen of other names counts for the next.
             self.issuing.orders.drop_order(&self.obtain.certificate)?;
+            self.orders.drop_hand_order()?;
         }
         begun
     }
@@ -125,7 +127,7 @@ impl HandCall<'_> {
         let authority = issuing.authorities.at(self.directory())?;
         tell(obtain, OrderStage::Order);
         let mut record = record(issuing, obtain).await?;
-        let mut note = self.noted(&record)?;
+        let mut note = self.noted(&record).await?;
         let _cleared = Cleared { issuing, obtain };
         let resumed = resume(&*authority, obtain, &record).await?;
         let mut order = match resumed {
@@ -137,12 +139,16 @@ impl HandCall<'_> {
                 open(issuing, &*authority, obtain, &mut record, ledger).await?
             }
         };
-        let challenges = challenges(issuing, obtain, &mut *order, &mut record).await?;
+        let mut challenges = challenges(issuing, obtain, &mut *order, &mut record).await?;
+        // CAs list them in whatever order.
+        challenges.sort_by_cached_key(task);
         note.tasks = challenges.iter().map(task).collect();
         self.orders.keep_hand_order(&note)?;
         if !challenges.is_empty() {
             let account = authority.account_url();
-            self.proven(&mut *order, &challenges, account).await?;
+            let proven = self.proven(&mut *order, &challenges, account).await;
+            withdraw_records(issuing, obtain, &record).await?;
+            proven?;
         }
         if note.stage == HandStage::Open {
             note.stage = HandStage::Authorized;
@@ -158,7 +164,7 @@ impl HandCall<'_> {
 
     /// What is known of the order beside its record. What a command that was cut off has left in another folder is taken
     /// away from there.
-    fn noted(&self, record: &OrderRecord) -> Result<HandOrder, Failure> {
+    async fn noted(&self, record: &OrderRecord) -> Result<HandOrder, Failure> {
         let Self {
             issuing, obtain, ..
         } = *self;
@@ -175,7 +181,7 @@ impl HandCall<'_> {
                 },
                 ..obtain.clone()
             };
-            withdraw(issuing, &elsewhere, record.tokens.iter())?;
+            withdraw(issuing, &elsewhere, record.shown.iter()).await?;
         }
         let begun = || HandOrder {
             names: obtain.names.clone(),
@@ -203,20 +209,18 @@ impl HandCall<'_> {
         challenges: &[Challenge],
         account: Option<String>,
     ) -> Result<(), Failure> {
-        let published = Published {
+        let published = Publication {
             issuing: self.issuing,
             obtain: self.obtain,
             challenges,
             is_looked_at: Cell::new(false),
         };
-        published.publish()?;
+        published.publish().await?;
         match self.hands {
             Some(hands) => self.seen_by_hand(hands, challenges, account).await?,
             None => self.seen(challenges, account).await?,
         }
-        published
-            .validate(order, self.obtain.issuance.challenge)
-            .await
+        published.validate(order).await
     }
 
     /// Looks whether what the responders show is seen.
@@ -377,5 +381,13 @@ fn task(challenge: &Challenge) -> HandTask {
                 content: body.clone(),
             }
         }
+        Response::Txt {
+            name: record,
+            value,
+        } => HandTask::Record {
+            name: name.clone(),
+            record: record.clone(),
+            value: value.clone(),
+        },
     }
 }

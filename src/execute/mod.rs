@@ -6,6 +6,7 @@ mod check;
 mod deploy;
 mod gate;
 mod helper;
+mod ledger_pen;
 mod obtain;
 mod proof;
 mod rehearse;
@@ -25,7 +26,9 @@ use crate::{
         Attempt, Blame, BusyCa, Fault, HandTask, HeldCertificate, Installed, LedgerEntry, Subject,
     },
     plan::{Action, Obtain, SelfCheckFailed, run_failed},
-    ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
+    ports::{
+        AuthorityError, DiskError, EngineError, NotServed, Ports, Ran, RecordFault, ResponseFault,
+    },
     report::chain,
     values::{CertificateName, ContainerName, Retry, Timestamp},
 };
@@ -120,6 +123,8 @@ enum Failure {
     #[error(transparent)]
     NotServed(#[from] NotServed),
     #[error(transparent)]
+    Record(#[from] RecordFault),
+    #[error(transparent)]
     SelfCheck(#[from] SelfCheckFailed),
     #[error(
         "the helper {helper} has not brought it within {within:?}: {saw}; `docker logs {helper}` has certbot's own words"
@@ -149,10 +154,21 @@ enum Failure {
     Hands(Vec<(HandTask, String)>),
 }
 
+impl From<ResponseFault> for Failure {
+    fn from(fault: ResponseFault) -> Self {
+        match fault {
+            ResponseFault::Disk(error) => error.into(),
+            ResponseFault::Record(fault) => fault.into(),
+        }
+    }
+}
+
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_) | Self::NotServed(_) | Self::SelfCheck(_) => Blame::Here,
+            Self::Disk(_) | Self::NotServed(_) | Self::Record(_) | Self::SelfCheck(_) => {
+                Blame::Here
+            }
             Self::ClockSet | Self::Hands(_) => Blame::Here,
             Self::Authority(AuthorityError::Ours { .. } | AuthorityError::WrongClock { .. }) => {
                 Blame::Here
@@ -213,7 +229,8 @@ impl Failure {
             Self::Authority(error) => error.retry(),
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
             Self::SelfCheck(_) => Retry::SelfCheck,
-            Self::Disk(_) | Self::NotServed(_) | Self::ClockSet | Self::Hands(_) => Retry::Backoff,
+            Self::Disk(_) | Self::NotServed(_) | Self::Record(_) => Retry::Backoff,
+            Self::ClockSet | Self::Hands(_) => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::HelperNotTold { .. }
             | Self::InCertbotsWay { .. }

@@ -1,18 +1,21 @@
 use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
+use futures_util::FutureExt;
+
 use super::{
     Failure,
+    ledger_pen::LedgerPen,
     self_check::{Looking, own_response},
 };
 use crate::{
     observe::{Counted, HeldCertificate, LedgerEntry, Source},
-    plan::{Fallback, NameVerdict, Obtain, SelfCheckFailed, names_digest},
+    plan::{Fallback, NameVerdict, Obtain, SelfCheckFailed},
     ports::{
-        AskedOrder, Authority, AuthorityError, Challenge, Clock, DiskError, Issuing,
-        NewCertificate, Order, OrderRecord,
+        AskedOrder, Authority, Challenge, Clock, DiskError, Issuing, NewCertificate, Order,
+        OrderRecord, ResponseFault, Shown,
     },
     report::{Event, OrderStage, chain, report},
-    values::{CertificateName, ChallengeType, Digest, Host, Issuer, KeyType, Secret, Timestamp},
+    values::{CertificateName, Host, Issuer, KeyType, Secret, Timestamp},
 };
 
 /// How long a certificate may still have to wait for its beginning: the clocks of a CA that is asked are no further apart.
@@ -103,53 +106,6 @@ pub(super) async fn rehearsed(
         entered: &mut Vec::new(),
     };
     ask(issuing, (clock, begun), obtain, &mut ledger).await
-}
-
-/// What is written into the ledger while an order is made.
-pub(super) struct LedgerPen<'a> {
-    pub issuing: &'a Issuing,
-    pub clock: &'a dyn Clock,
-    pub directory: &'a str,
-    pub entered: &'a mut Vec<LedgerEntry>,
-}
-
-impl LedgerPen<'_> {
-    /// Writes down the names that the CA could not validate, where it limits those.
-    pub fn enter_failures<T>(
-        &mut self,
-        asked: &Result<T, Failure>,
-        obtain: &Obtain,
-    ) -> Result<(), DiskError> {
-        if let Err(Failure::Authority(AuthorityError::Validation(names))) = asked
-            && obtain.counts.failures
-        {
-            for name in names.keys() {
-                let name = name.clone();
-                self.enter(Counted::Failure { name })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes down the certificate that the CA is about to be asked to issue, where it limits those.
-    pub fn enter_certificate(&mut self, obtain: &Obtain, url: &str) -> Result<(), DiskError> {
-        if !obtain.counts.certificate {
-            return Ok(());
-        }
-        let (names, order) = (names_digest(&obtain.names), Digest::of(url));
-        self.enter(Counted::Certificate { names, order })
-    }
-
-    pub fn enter(&mut self, counted: Counted) -> Result<(), DiskError> {
-        let entry = LedgerEntry {
-            at: self.clock.now(),
-            ca: self.directory.to_owned(),
-            counted,
-        };
-        self.issuing.ledger.enter(&entry)?;
-        self.entered.push(entry);
-        Ok(())
-    }
 }
 
 /// Makes a certificate that serves until there is a better one, and gives that where it has come meanwhile. No attempt is
@@ -282,7 +238,7 @@ pub(super) async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRe
     match issuing.orders.order(&obtain.certificate) {
         // What is shown stays: the CA may be looking at it.
         Ok(Some(record)) if record.asked == asked => return Ok(record),
-        Ok(Some(record)) => withdraw(issuing, obtain, record.tokens.iter())?,
+        Ok(Some(record)) => withdraw(issuing, obtain, record.shown.iter()).await?,
         Ok(None) => {}
         Err(error) => {
             report(&Event::DiskFault {
@@ -298,7 +254,7 @@ pub(super) async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRe
             .await?,
         asked,
         url: None,
-        tokens: Vec::new(),
+        shown: Vec::new(),
     };
     issuing.orders.keep_order(&obtain.certificate, &record)?;
     Ok(record)
@@ -356,10 +312,10 @@ async fn look_before(
         return Ok(());
     };
     // What a look showed that was cut off.
-    withdraw(issuing, obtain, record.tokens.iter())?;
-    record.tokens = vec![response.token().to_owned()];
+    withdraw(issuing, obtain, record.shown.iter()).await?;
+    record.shown = vec![response.shown(None)];
     issuing.orders.keep_order(&obtain.certificate, record)?;
-    let published = Published {
+    let published = Publication {
         issuing,
         obtain,
         challenges: &[Challenge {
@@ -368,7 +324,7 @@ async fn look_before(
         }],
         is_looked_at: Cell::new(false),
     };
-    published.publish()?;
+    published.publish().await?;
     let account = authority.account_url();
     let looking = Looking::begun(issuing, &obtain.webroots, check, account);
     let verdicts = looking.verdicts(&obtain.names, &response).await;
@@ -397,19 +353,16 @@ async fn authorize(
     order: &mut dyn Order,
     record: &mut OrderRecord,
 ) -> Result<(), Failure> {
-    let kind = obtain.issuance.challenge;
     let challenges = challenges(issuing, obtain, order, record).await?;
-    let published = Published {
+    let published = Publication {
         issuing,
         obtain,
         challenges: &challenges,
         is_looked_at: Cell::new(false),
     };
-    published.publish()?;
-    for challenge in &challenges {
-        issuing.responder.look(&obtain.webroots, challenge).await?;
-    }
-    published.validate(order, kind).await
+    let ended = published.validated(order).await;
+    withdraw_records(issuing, obtain, record).await?;
+    ended
 }
 
 /// The challenges that are left to be met, on record before anything is shown for them. What was shown for others is
@@ -425,78 +378,112 @@ pub(super) async fn challenges(
     let challenges = offers
         .map(|offer| offer.challenge(kind))
         .collect::<Result<Vec<_>, _>>()?;
-    let tokens = challenges
-        .iter()
-        .map(|challenge| challenge.response.token().to_owned());
-    let tokens: Vec<_> = tokens.collect();
-    let left = record.tokens.iter();
-    let left = left.filter(|token| !tokens.contains(token));
-    withdraw(issuing, obtain, left)?;
+    let dns = obtain.webroots.dns.as_deref();
+    let shown = challenges.iter().map(|it| it.response.shown(dns));
+    let shown: Vec<_> = shown.collect();
+    let left = record.shown.iter();
+    let left = left.filter(|left| !shown.contains(left));
+    withdraw(issuing, obtain, left).await?;
     if !challenges.is_empty() {
         // A crash takes nothing away: what will be visible is written down before it is.
-        record.tokens = tokens;
+        record.shown = shown;
         issuing.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
     }
     Ok(challenges)
 }
 
-/// Takes away what was shown by a process that was cut off, and is not looked for any more.
-pub(super) fn withdraw<'t>(
+/// Takes away what was shown by a process that was cut off, and is not looked for any more. A record that can't be removed
+/// does no harm: its provider may be gone for good.
+pub(super) async fn withdraw<'t>(
     issuing: &Issuing,
     obtain: &Obtain,
-    tokens: impl Iterator<Item = &'t String>,
+    left: impl Iterator<Item = &'t Shown>,
 ) -> Result<(), DiskError> {
-    let mut faults = tokens.flat_map(|token| issuing.responder.withdraw(&obtain.webroots, token));
-    faults.next().map_or(Ok(()), Err)
+    let mut first = Ok(());
+    for shown in left {
+        for fault in issuing.responder.withdraw(&obtain.webroots, shown).await {
+            match fault {
+                ResponseFault::Disk(error) => first = first.and(Err(error)),
+                ResponseFault::Record(fault) => report(&Event::RecordLeft {
+                    certificate: obtain.certificate.clone(),
+                    problem: chain(&fault),
+                }),
+            }
+        }
+    }
+    first
 }
 
-/// Responses that are visible. They go when this does, also when the work is cut off; but not while the CA looks for them,
-/// since the order goes on at the next start: what it would not find counts as a failure of the name.
-pub(super) struct Published<'a> {
+/// Takes the records in DNS of an order away, whatever came of it.
+pub(super) async fn withdraw_records(
+    issuing: &Issuing,
+    obtain: &Obtain,
+    record: &OrderRecord,
+) -> Result<(), DiskError> {
+    let is_record = |shown: &&Shown| matches!(shown, Shown::Txt { .. });
+    withdraw(issuing, obtain, record.shown.iter().filter(is_record)).await
+}
+
+/// Takes away what is shown over HTTP, where nothing can be waited for.
+pub(super) fn withdraw_now(issuing: &Issuing, obtain: &Obtain, left: &[Shown]) {
+    let over_http = left.iter().filter(|it| matches!(it, Shown::Http { .. }));
+    for shown in over_http {
+        let withdrawn = issuing.responder.withdraw(&obtain.webroots, shown);
+        for fault in withdrawn.now_or_never().into_iter().flatten() {
+            report(&Event::DiskFault {
+                problem: chain(&fault),
+            });
+        }
+    }
+}
+
+/// Responses that are visible. Those over HTTP are taken away when this is dropped, also when the work is cut off; but not
+/// while the CA looks for them, since the order goes on at the next start: what it would not find counts as a failure of
+/// the name. Records in DNS stay on record until they can be waited for.
+pub(super) struct Publication<'a> {
     pub issuing: &'a Issuing,
     pub obtain: &'a Obtain,
     pub challenges: &'a [Challenge],
     pub is_looked_at: Cell<bool>,
 }
 
-impl Published<'_> {
+impl Publication<'_> {
+    pub async fn publish(&self) -> Result<(), ResponseFault> {
+        let responder = &self.issuing.responder;
+        for challenge in self.challenges {
+            responder.publish(&self.obtain.webroots, challenge).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows all, looks whether they can be seen, and lets the CA look.
+    async fn validated(&self, order: &mut dyn Order) -> Result<(), Failure> {
+        self.publish().await?;
+        for challenge in self.challenges {
+            let responder = &self.issuing.responder;
+            responder.look(&self.obtain.webroots, challenge).await?;
+        }
+        self.validate(order).await
+    }
+
     /// Lets the CA look, and waits for what it says.
-    pub async fn validate(
-        &self,
-        order: &mut dyn Order,
-        kind: ChallengeType,
-    ) -> Result<(), Failure> {
+    pub async fn validate(&self, order: &mut dyn Order) -> Result<(), Failure> {
         tell(self.obtain, OrderStage::Validate);
         self.is_looked_at.set(true);
-        let ended = order.authorize(kind).await;
+        let ended = order.authorize(self.obtain.issuance.challenge).await;
         self.is_looked_at.set(false);
         Ok(ended?)
     }
-
-    pub fn publish(&self) -> Result<(), DiskError> {
-        let responder = &self.issuing.responder;
-        let mut each = self.challenges.iter();
-        each.try_for_each(|challenge| responder.publish(&self.obtain.webroots, challenge))
-    }
 }
 
-impl Drop for Published<'_> {
+impl Drop for Publication<'_> {
     fn drop(&mut self) {
         if self.is_looked_at.get() {
             return;
         }
-        for challenge in self.challenges {
-            let token = challenge.response.token();
-            let faults = self
-                .issuing
-                .responder
-                .withdraw(&self.obtain.webroots, token);
-            for error in faults {
-                report(&Event::DiskFault {
-                    problem: chain(&error),
-                });
-            }
-        }
+        let responses = self.challenges.iter();
+        let shown: Vec<_> = responses.map(|it| it.response.shown(None)).collect();
+        withdraw_now(self.issuing, self.obtain, &shown);
     }
 }

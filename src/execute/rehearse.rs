@@ -1,6 +1,6 @@
 //! A rehearsal: an order as any other, asked of a CA that is there for trying out.
 
-use super::obtain::{rehearsed, withdraw};
+use super::obtain::{rehearsed, withdraw_now};
 use crate::{
     observe::{Blame, HeldCertificate},
     plan::Obtain,
@@ -18,7 +18,7 @@ pub struct RehearsalFailure {
 }
 
 /// Goes through the whole order. What is written down for it lies where `issuing` says, and what was shown for it is gone
-/// afterwards, also when this is dropped before it ends.
+/// afterwards, over HTTP also when this is dropped before it ends.
 ///
 /// # Errors
 /// What the order would fail at.
@@ -45,14 +45,12 @@ impl Drop for Cleared<'_> {
     fn drop(&mut self) {
         let Self { issuing, obtain } = self;
         let record = issuing.orders.order(&obtain.certificate);
-        let withdrawn = record.map(|record| {
-            let tokens = record.iter().flat_map(|record| &record.tokens);
-            withdraw(issuing, obtain, tokens)
-        });
-        if let Err(error) = withdrawn.flatten() {
-            report(&Event::DiskFault {
+        match record {
+            Ok(Some(record)) => withdraw_now(issuing, obtain, &record.shown),
+            Ok(None) => {}
+            Err(error) => report(&Event::DiskFault {
                 problem: chain(&error),
-            });
+            }),
         }
     }
 }

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     observe::{Addresses, LookupFault, NameLook, Visit, VisitEnd, Webroots},
-    plan::{LOOK_LIMIT, NameVerdict, SelfCheck, judge, stranger},
+    plan::{LOOK_LIMIT, NameVerdict, SelfCheck, judge, judge_proofs, stranger},
     ports::{Answered, CHALLENGE_PATH, Challenge, Issuing, ProbeError, Response},
     values::{CertificateName, Digest, Host, Timestamp},
 };
@@ -72,6 +72,10 @@ impl<'a> Looking<'a> {
 
     /// What a look at one challenge means, whose response is visible or should be.
     pub async fn verdict(&self, challenge: &Challenge) -> NameVerdict {
+        if let Response::Txt { value, .. } = &challenge.response {
+            let proofs = self.issuing.resolver.proofs(&challenge.name);
+            return judge_proofs(&self.looked_up(proofs).await, value);
+        }
         let responder = &self.issuing.responder;
         match timeout_at(self.by, responder.look(self.webroots, challenge)).await {
             Ok(Ok(())) => {}
@@ -142,7 +146,9 @@ impl<'a> Looking<'a> {
     }
 
     async fn end(&self, at: IpAddr, challenge: &Challenge, led: &mut Vec<String>) -> VisitEnd {
-        let Response::Http { token, body } = &challenge.response;
+        let Response::Http { token, body } = &challenge.response else {
+            return VisitEnd::NoHttp("a TXT record is not asked for over HTTP".to_owned());
+        };
         let url = format!("http://{}{CHALLENGE_PATH}{token}", challenge.name.in_url());
         let mut url = match Url::parse(&url) {
             Ok(url) => url,

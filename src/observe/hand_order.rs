@@ -36,7 +36,7 @@ pub enum HandStage {
 }
 
 /// What has to be put somewhere so that a CA sees that a name is ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "challenge")]
 pub enum HandTask {
     /// A file that a web server shows.
@@ -53,13 +53,25 @@ pub enum HandTask {
         /// What the file holds.
         content: String,
     },
+    /// A TXT record in DNS.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.4>
+    #[serde(rename = "dns-01")]
+    Record {
+        /// The name that is proven.
+        name: Host,
+        /// The name of the record.
+        record: String,
+        /// Its text.
+        value: String,
+    },
 }
 
 impl HandTask {
     /// The name that is proven.
     pub fn name(&self) -> &Host {
         match self {
-            Self::File { name, .. } => name,
+            Self::File { name, .. } | Self::Record { name, .. } => name,
         }
     }
 
@@ -67,6 +79,7 @@ impl HandTask {
     pub fn awaited(&self) -> String {
         match self {
             Self::File { url, .. } => format!("the file at {url}"),
+            Self::Record { record, .. } => format!("the TXT record at {record}"),
         }
     }
 }

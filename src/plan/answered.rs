@@ -6,7 +6,7 @@ use super::part::{own_file, site_file};
 use crate::{
     desire::{Comes, Consumer, Desired, Reload, Wanted},
     observe::{Installed, Observed, Progress, Subject},
-    values::{CertificateName, ContainerName, Host, Issuer},
+    values::{CertificateName, ChallengeType, ContainerName, Host, Issuer},
 };
 
 /// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its
@@ -25,6 +25,10 @@ pub(super) fn is_answered(
     if wanted.issuance.issuer == Issuer::SelfSigned {
         // Nobody looks before it is made. Where no server has it, nobody would show it, either.
         return !(wanted.served_by.is_empty() && wanted.used_by.is_empty());
+    }
+    if wanted.issuance.challenge == ChallengeType::Dns01 {
+        // The CA asks the servers of the zone.
+        return true;
     }
     let proxies: Vec<_> = wanted
         .served_by

@@ -35,7 +35,7 @@ pub struct AskedByHand {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NotByHand {
     /// No CA does it that way.
-    #[error("{0} can't be proven by {1}: CAs look at a wildcard by dns-01 alone")]
+    #[error("{0} can't be proven by {1}: CAs look at a wildcard by dns-01 alone: add --method dns")]
     Wildcard(Host, String),
     /// More than a certificate has.
     #[error("{0} names are too many: a certificate has at most {MOST_NAMES}")]
@@ -87,7 +87,7 @@ pub fn by_hand(asked: &AskedByHand, now: Timestamp) -> Result<(String, Obtain), 
         held_chain: 0,
         webroots: Webroots {
             folders,
-            proxies: BTreeSet::new(),
+            ..Webroots::default()
         },
         helper: None,
         attempt,
@@ -99,7 +99,7 @@ pub fn by_hand(asked: &AskedByHand, now: Timestamp) -> Result<(String, Obtain), 
         },
         is_of_list: false,
         other_ca: None,
-        self_check: first_check(*self_check, issuance),
+        self_check: first_check(*self_check, &issuance.issuer),
     };
     Ok((word, obtain))
 }
@@ -121,6 +121,7 @@ mod tests {
             issuance: Issuance {
                 issuer: Issuer::Ca("https://ca.example/dir".to_owned()),
                 challenge: ChallengeType::Http01,
+                dns: None,
                 key_type: KeyType::Ec256,
                 profile: None,
             },
@@ -173,8 +174,12 @@ mod tests {
         let told = wildcard.expect_err("no CA does that").to_string();
         assert_eq!(
             told,
-            "*.a.example can't be proven by http-01: CAs look at a wildcard by dns-01 alone"
+            "*.a.example can't be proven by http-01: CAs look at a wildcard by dns-01 alone: add --method dns"
         );
+        planned(&["a.example", "*.a.example"], |asked| {
+            asked.issuance.challenge = ChallengeType::Dns01;
+        })
+        .expect("that is how it is done");
         assert_eq!(planned(&[], |_| ()), Err(NotByHand::NoName));
         let many: Vec<_> = (0..101)
             .map(|number| format!("n{number}.example"))

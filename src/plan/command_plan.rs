@@ -216,6 +216,9 @@ fn obtain_step(obtain: &Obtain) -> Vec<String> {
     for webroot in &obtain.webroots.folders {
         step.extend(["--webroot".to_owned(), webroot.to_string()]);
     }
+    if let Some(dns) = &obtain.webroots.dns {
+        step.extend(words(["--dns", dns]));
+    }
     step
 }
 

@@ -78,7 +78,8 @@ pub use rehearsal::{NoRehearsal, rehearsal};
 pub use renewal::{due_by, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
 pub use self_check::{
-    LOOK_LIMIT, NameVerdict, SelfCheck, SelfCheckFailed, SelfCheckRule, WebPorts, judge, self_check,
+    LOOK_LIMIT, NameVerdict, SelfCheck, SelfCheckFailed, SelfCheckRule, WebPorts, judge,
+    judge_proofs, self_check,
 };
 pub use suggested::{DueRenewal, due_renewal, next_renewal_read, suggestion};
 pub use why::Why;

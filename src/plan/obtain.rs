@@ -277,6 +277,7 @@ pub(super) fn asked_of(wanted: &Wanted, issuer: &Issuer) -> Digest {
     let Issuance {
         issuer: _,
         challenge,
+        dns,
         key_type,
         profile,
     } = &wanted.issuance;
@@ -289,7 +290,8 @@ pub(super) fn asked_of(wanted: &Wanted, issuer: &Issuer) -> Digest {
     // What a helper could not obtain, we may, and the other way round.
     let kind = kind
         .into_iter()
-        .chain(wanted.helper.as_ref().map(|_| "helper".to_owned()));
+        .chain(wanted.helper.as_ref().map(|_| "helper".to_owned()))
+        .chain(dns.as_ref().map(|name| format!("dns {name}")));
     Digest::of_parts(wanted.names.iter().map(ToString::to_string).chain(kind))
 }
 
@@ -319,13 +321,17 @@ pub(super) fn obtain(
         why: due.why,
         held_chain: held.map_or(0, |held| held.chain_length),
         replaces: held.and_then(|held| replaced(held, wanted, observed.renewal(name))),
-        webroots: Webroots {
-            folders: proxies()
-                .filter_map(|it| Some(it.proxy.as_ref()?.webroot.ours.clone()))
-                .collect(),
-            proxies: proxies()
-                .filter_map(|proxy| Some(proxy.reach()?.http))
-                .collect(),
+        webroots: match &wanted.issuance.dns {
+            Some(dns) => Webroots::of_dns(dns),
+            None => Webroots {
+                folders: proxies()
+                    .filter_map(|it| Some(it.proxy.as_ref()?.webroot.ours.clone()))
+                    .collect(),
+                proxies: proxies()
+                    .filter_map(|proxy| Some(proxy.reach()?.http))
+                    .collect(),
+                dns: None,
+            },
         },
         helper,
         attempt: attempt(due, before, rules, now),
@@ -378,10 +384,14 @@ fn replaced(
 mod tests {
     use super::{super::tests::*, *};
     use crate::{
-        desire::tests::{container, proxy},
+        desire::{
+            LabelRules, desire,
+            tests::{container, proxy, snapshot},
+        },
+        fixtures::label_rules,
         observe::{BusyCa, RenewalOutcome, RenewalRequest, Source, Stage},
         plan::{again, answer, is_held_up},
-        values::{CA_PRESETS, FileName, KeyType},
+        values::{CA_PRESETS, DnsNames, FileName, KeyType},
     };
 
     /// What is to be done, and what lies in the file of the site afterwards.
@@ -774,6 +784,28 @@ mod tests {
             );
         }
         assert_eq!(orders(&[], Some(observed)).0, [""; 0]);
+    }
+
+    #[test]
+    fn what_dns_proves_waits_for_no_proxy() {
+        let rules = LabelRules {
+            dns: DnsNames::new([("home".to_owned(), Duration::ZERO)].into(), None),
+            ..label_rules()
+        };
+        let shop = |challenge: &str| {
+            let shop = shop().label("challenge", challenge);
+            desire(&snapshot([proxy(), shop]), &rules)
+        };
+        for (challenge, is_ordered) in [("dns-01", true), ("http-01", false)] {
+            let desired = shop(challenge);
+            let plan = planned(&desired, &Observed::default(), START);
+            let orders = plan.actions.iter().filter_map(|action| match action {
+                Action::Obtain(obtain) => obtain.webroots.dns.clone(),
+                _ => None,
+            });
+            let expected = is_ordered.then(|| "home".to_owned());
+            assert_eq!(orders.collect::<Vec<_>>(), Vec::from_iter(expected));
+        }
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub fn rehearsal(
     };
     let seen = (desired, observed);
     let obtain = obtain(&order, None, seen, &BTreeMap::new(), (rules, now));
-    match obtain.webroots.folders.is_empty() && !rules.answers_itself {
+    let is_shown = !obtain.webroots.folders.is_empty() || obtain.webroots.dns.is_some();
+    match !is_shown && !rules.answers_itself {
         true => Err(NoRehearsal::Unanswered(name.clone())),
         false => Ok(obtain),
     }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::AuthorityError;
 use crate::values::{ChallengeType, Host};
 
@@ -59,20 +62,89 @@ pub enum Response {
         /// The key authorization: what must be read there.
         body: String,
     },
+    /// A TXT record in DNS.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.4>
+    Txt {
+        /// Where the CA looks, without a dot at its end: `_acme-challenge.NAME`, also for the wildcard `*.NAME`.
+        name: String,
+        /// The record's whole text: the digest of the key authorization, in base64url.
+        value: String,
+    },
 }
 
 impl Response {
-    /// The CA's token, by which the response is found again.
-    pub fn token(&self) -> &str {
-        match self {
-            Self::Http { token, .. } => token,
+    /// The TXT record that proves a name by this key authorization.
+    pub fn txt(name: &Host, key_authorization: &str) -> Self {
+        let digest = digest::digest(&digest::SHA256, key_authorization.as_bytes());
+        Self::Txt {
+            name: txt_name(name),
+            value: URL_SAFE_NO_PAD.encode(digest),
         }
     }
+
+    /// What is written down of it before it is shown, at this table `[dns.NAME]` where it is a record.
+    pub fn shown(&self, dns: Option<&str>) -> Shown {
+        match self {
+            Self::Http { token, .. } => Shown::Http {
+                token: token.clone(),
+            },
+            Self::Txt { name, value } => Shown::Txt {
+                dns: dns.unwrap_or_default().to_owned(),
+                name: name.clone(),
+                value: value.clone(),
+            },
+        }
+    }
+}
+
+/// Where a CA looks for the TXT record of a name, without a dot at the end.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.4>
+pub fn txt_name(name: &Host) -> String {
+    let name = name.as_str();
+    format!(
+        "_acme-challenge.{}",
+        name.strip_prefix("*.").unwrap_or(name)
+    )
+}
+
+/// A response that was shown, or may have been, as it stands on record: whoever goes on after a crash takes it away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A text at a web server.
+    Http {
+        /// The CA's token, by which it is found again.
+        token: String,
+    },
+    /// A TXT record.
+    Txt {
+        /// The table `[dns.NAME]` that has set it.
+        dns: String,
+        /// Where the CA looks for it.
+        name: String,
+        /// Its text.
+        value: String,
+    },
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_and_its_wildcard_are_proven_at_the_same_place_by_the_digest_in_base64url() {
+        for name in ["shop.example", "*.shop.example"] {
+            let name = Host::parse(name).expect("a name");
+            // printf evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.x | openssl dgst -sha256 -binary | basenc --base64url
+            let authorization = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.x";
+            let expected = Response::Txt {
+                name: "_acme-challenge.shop.example".to_owned(),
+                value: "sSjqz16--btBqr9pzKc1HXPzMN6GLEnsqGlgZrzaIjc".to_owned(),
+            };
+            assert_eq!(Response::txt(&name, authorization), expected);
+        }
+    }
 
     #[test]
     fn the_challenge_of_a_type_is_chosen_or_what_is_offered_instead_is_told() {

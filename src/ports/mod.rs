@@ -44,7 +44,7 @@ pub use authority::{
     RenewalSaid, Scope,
 };
 pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
-pub use challenge::{Challenge, Offer, Response};
+pub use challenge::{Challenge, Offer, Response, Shown, txt_name};
 pub use consumers::{
     CertificatePlace, Change, ConsumerFolders, ConsumerPlace, DefaultPlace, Item, Parcel, Spot,
 };
@@ -65,7 +65,7 @@ pub use problem::Problem;
 pub use records::{GoodTemplates, Records};
 pub use remark::{Remark, Remarks};
 pub use resolver::Resolver;
-pub use responder::{CHALLENGE_PATH, NotServed, Responder};
+pub use responder::{CHALLENGE_PATH, NotServed, RecordFault, Responder, ResponseFault};
 pub(crate) use row::events;
 pub use templates::{
     FetchError, NamedFiles, TargetFiles, TemplateFiles, TemplateTexts, TemplateUrls,

@@ -1,6 +1,6 @@
 //! Orders that are under way.
 
-use super::DiskError;
+use super::{DiskError, Shown};
 use crate::values::{CertificateName, Digest, Secret};
 
 /// Orders on record, with their keys, so that a crash ends none.
@@ -22,6 +22,6 @@ pub struct OrderRecord {
     pub asked: Digest,
     /// Where the CA keeps it; `None` until it has answered.
     pub url: Option<String>,
-    /// Tokens of responses that were shown for it: whoever goes on after a crash takes them away.
-    pub tokens: Vec<String>,
+    /// Responses that were shown for it: whoever goes on after a crash takes them away.
+    pub shown: Vec<Shown>,
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::{Challenge, DiskError};
+use super::{Challenge, DiskError, Shown};
 use crate::{observe::Webroots, values::Host};
 
 /// What the path of each response begins with; the CA's token follows.
@@ -13,26 +13,29 @@ use crate::{observe::Webroots, values::Host};
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
 pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
 
-/// Those who show responses to challenges.
+/// Those who show responses to challenges. Each gets every response, and passes over what is not its own.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8>
 #[async_trait(?Send)]
 pub trait Responder {
-    /// Makes a challenge's response visible.
-    fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), DiskError>;
+    /// Makes a challenge's response visible; one that is there already is fine.
+    async fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), ResponseFault>;
     /// Looks whether a CA would see the response, as far as that can be told from here: a failed look here costs nothing.
     async fn look(&self, at: &Webroots, challenge: &Challenge) -> Result<(), NotServed>;
-    /// Takes the response to this token away again wherever that can be done, also one half written; one that is not
-    /// there is fine. What can't be taken away is told for each place.
-    fn withdraw(&self, at: &Webroots, token: &str) -> Vec<DiskError>;
+    /// Takes a response away again wherever that can be done, also one half written; one that is not there is fine. What
+    /// can't be taken away is told for each place. For a response over HTTP it is done at the first poll, since that is
+    /// also asked for where nothing can be waited for.
+    async fn withdraw(&self, at: &Webroots, shown: &Shown) -> Vec<ResponseFault>;
 }
 
 /// Several as one: each shows every response, since it is not known from here which of them a CA's request reaches.
 #[async_trait(?Send)]
 impl Responder for Vec<Rc<dyn Responder>> {
-    fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), DiskError> {
-        self.iter()
-            .try_for_each(|responder| responder.publish(at, challenge))
+    async fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), ResponseFault> {
+        for responder in self {
+            responder.publish(at, challenge).await?;
+        }
+        Ok(())
     }
 
     async fn look(&self, at: &Webroots, challenge: &Challenge) -> Result<(), NotServed> {
@@ -42,11 +45,38 @@ impl Responder for Vec<Rc<dyn Responder>> {
         Ok(())
     }
 
-    fn withdraw(&self, at: &Webroots, token: &str) -> Vec<DiskError> {
-        let each = self.iter();
-        each.flat_map(|responder| responder.withdraw(at, token))
-            .collect()
+    async fn withdraw(&self, at: &Webroots, shown: &Shown) -> Vec<ResponseFault> {
+        let mut faults = Vec::new();
+        for responder in self {
+            faults.extend(responder.withdraw(at, shown).await);
+        }
+        faults
     }
+}
+
+/// Why a response could not be shown or taken away.
+#[derive(Debug, Error)]
+pub enum ResponseFault {
+    /// In a webroot.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// In DNS.
+    #[error(transparent)]
+    Record(#[from] RecordFault),
+}
+
+/// Why a TXT record could not be set or removed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("can't {doing} the TXT record {name} by [dns.{dns}]: {problem}")]
+pub struct RecordFault {
+    /// What was being done: set, or remove.
+    pub doing: &'static str,
+    /// The table of the settings.
+    pub dns: String,
+    /// Where the CA looks for the record.
+    pub name: String,
+    /// What is wrong, and what to do.
+    pub problem: String,
 }
 
 /// A response that was published and can't be seen.

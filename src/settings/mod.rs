@@ -5,6 +5,7 @@
 
 mod cas;
 mod dialects;
+mod dns;
 mod outputs;
 mod table;
 mod values;
@@ -19,12 +20,15 @@ use std::{
 use thiserror::Error;
 
 use crate::values::{
-    Block, CaTable, CaTableError, CertificateName, ChallengeType, DnsName, FallbackRule, Grants,
-    Host, Issuers, KeyAccess, KeyType, Output, OutputError, Profile, VariableNames, nearest,
+    Block, CaTable, CaTableError, CertificateName, ChallengeType, DnsName, DnsTable, DnsTableError,
+    FallbackRule, Grants, Host, Issuers, KeyAccess, KeyType, Output, OutputError, Profile,
+    VariableNames, nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
 pub use dialects::DialectTables;
+pub use dns::DNS_SETTINGS;
+use dns::WrittenDns;
 pub use outputs::OUTPUT_SETTINGS;
 use outputs::WrittenOutputs;
 use table::TABLE;
@@ -75,6 +79,10 @@ pub struct Settings {
     pub email: Option<String>,
     /// How CAs are shown that names are ours.
     pub challenge: ChallengeType,
+    /// The table that sets TXT records where no label says, if that was said.
+    pub dns: Option<String>,
+    /// The tables `[dns.NAME]`: ways to set TXT records.
+    pub dns_tables: DnsTable,
     /// Whether names are looked at before a CA is asked.
     pub self_check: bool,
     /// The DNS server of look-ups, if it was named.
@@ -142,6 +150,9 @@ pub enum SettingsError {
     /// A table of a CA that is none.
     #[error(transparent)]
     Ca(#[from] CaTableError),
+    /// A table of a way to set records that is none.
+    #[error(transparent)]
+    Dns(#[from] DnsTableError),
     /// A table of an output that is none.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -174,6 +185,7 @@ impl Settings {
         let mut settings = Self::unread();
         // Before the setting that names one of them.
         settings.cas = cas::read(file.cas, &written.environment)?;
+        settings.dns_tables = dns::read(file.dns, &written.environment)?;
         settings.dialect_tables = dialects::read(file.dialects, &written.environment);
         settings.outputs = outputs::read(file.outputs, &written.environment)?;
         for row in SETTINGS {
@@ -195,6 +207,9 @@ impl Settings {
             if let Some(written) = written {
                 row.take(&mut settings, &written)?;
             }
+        }
+        if let Some(name) = &settings.dns {
+            settings.dns_tables.check(name)?;
         }
         Ok((settings, strangers(&written.environment)))
     }
@@ -223,6 +238,8 @@ impl Settings {
             agree_tos: false,
             email: None,
             challenge: ChallengeType::default(),
+            dns: None,
+            dns_tables: DnsTable::default(),
             self_check: true,
             resolver: None,
             key_type: KeyType::Ec256,
@@ -280,12 +297,16 @@ struct FileValues {
     /// By the row's name.
     values: BTreeMap<String, Written>,
     cas: WrittenCas,
+    dns: WrittenDns,
     dialects: DialectTables,
     outputs: WrittenOutputs,
 }
 
 /// The setting beside which there are tables `[ca.NAME]`.
 const CA: &str = "ca";
+/// The setting beside which there are tables `[dns.NAME]`, and what it is called in the file then.
+const DNS: &str = "dns";
+const DNS_DEFAULT: &str = "default";
 /// The setting beside which there are tables `[dialects.NAME]`, and what it is called in the file then.
 const DIALECTS: &str = "dialects";
 const ORDER: &str = "order";
@@ -317,6 +338,10 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsE
                 read_cas(table, &origin, &mut read)?;
                 continue;
             }
+            toml::Value::Table(table) if row.name == DNS => {
+                read_dns(table, &origin, &mut read)?;
+                continue;
+            }
             toml::Value::Table(table) if row.name == DIALECTS => {
                 read_dialects(table, &origin, &mut read)?;
                 continue;
@@ -343,6 +368,28 @@ fn read_cas(table: toml::Table, origin: &str, read: &mut FileValues) -> Result<(
             _ => {
                 let what = "the one that is asked where no label says";
                 return Err(no_table(&origin, CA, &name, CaTable::DEFAULT, what));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The tables of ways to set records, and which of them is the default: TOML does not let `dns` be a text beside them.
+fn read_dns(table: toml::Table, origin: &str, read: &mut FileValues) -> Result<(), SettingsError> {
+    for (name, value) in table {
+        let origin = format!("{origin}.{name}");
+        match value {
+            toml::Value::Table(table) => {
+                read.dns.insert(name, dns::of_file(table, &origin)?);
+            }
+            value if name == DNS_DEFAULT => {
+                let value = scalar(value, &origin)?;
+                read.values
+                    .insert(DNS.to_owned(), Written { origin, value });
+            }
+            _ => {
+                let what = "the one that is used where no label says";
+                return Err(no_table(&origin, DNS, &name, DNS_DEFAULT, what));
             }
         }
     }
@@ -411,6 +458,7 @@ fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
         name.starts_with("QUAYMASTER_")
             && name.as_str() != "QUAYMASTER_CONFIG"
             && !cas::is_variable(name)
+            && !dns::is_variable(name)
             && !dialects::is_variable(name)
             && !outputs::is_variable(name)
             && SETTINGS.iter().all(|row| row.variable() != **name)

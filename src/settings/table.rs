@@ -8,8 +8,8 @@ use super::{
     },
 };
 use crate::values::{
-    Block, CertificateName, ChallengeTypeError, Grants, GrantsError, Host, KeyAccess, KeyTypeError,
-    NameError, Owner, ProfileError, VariableNames, email,
+    Block, CertificateName, ChallengeTypeError, DnsNames, Grants, GrantsError, Host, KeyAccess,
+    KeyTypeError, NameError, Owner, ProfileError, VariableNames, email,
 };
 
 /// One setting: a row of the settings table, or of the table of one thing that has a name.
@@ -222,8 +222,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "challenge",
         value: "TYPE",
         default: DefaultValue::Value("http-01"),
-        doc: "how the CA is shown that names are ours, where no label says: http-01",
-        example: "http-01",
+        doc: "how the CA is shown that names are ours, where no label says: http-01 at port 80, or dns-01 by a TXT record",
+        example: "dns-01",
         read: |settings, value| {
             set(
                 &mut settings.challenge,
@@ -232,6 +232,15 @@ pub const SETTINGS: &[SettingRow] = &[
                     .map_err(|error: ChallengeTypeError| error.to_string()),
             )
         },
+    },
+    SettingRow {
+        name: "dns",
+        value: "NAME",
+        default: DefaultValue::Words("the only table [dns.NAME], where there is one alone"),
+        doc: "the table [dns.NAME] by which the TXT records of dns-01 are set, where no label says. Beside these tables in the \
+              file it is called dns.default",
+        example: "home",
+        read: |settings, value| set(&mut settings.dns, DnsNames::read_name(value).map(Some)),
     },
     SettingRow {
         name: "self-check",

@@ -12,6 +12,10 @@ pub enum ChallengeType {
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
     #[default]
     Http01,
+    /// The CA looks for a TXT record below the name: for host names and wildcards, not for addresses.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.4>
+    Dns01,
 }
 
 /// A word that names no challenge that can be met.
@@ -21,12 +25,24 @@ pub struct ChallengeTypeError(String);
 
 impl ChallengeType {
     /// All of them, with the words that settings and labels use: the protocol's.
-    pub const WORDS: [(&'static str, Self); 1] = [("http-01", Self::Http01)];
+    pub const WORDS: [(&'static str, Self); 2] =
+        [("http-01", Self::Http01), ("dns-01", Self::Dns01)];
 
     /// Whether it can prove that all names below one are ours.
     pub fn proves_wildcards(self) -> bool {
         match self {
             Self::Http01 => false,
+            Self::Dns01 => true,
+        }
+    }
+
+    /// Whether it can prove that an IP address is ours.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8738#section-7>
+    pub fn proves_addresses(self) -> bool {
+        match self {
+            Self::Http01 => true,
+            Self::Dns01 => false,
         }
     }
 }
@@ -61,10 +77,10 @@ mod tests {
             assert_eq!(word.parse(), Ok(kind));
             assert_eq!(kind.to_string(), word);
         }
-        let problem = "dns-01".parse::<ChallengeType>().unwrap_err().to_string();
+        let problem = "dns-1".parse::<ChallengeType>().unwrap_err().to_string();
         assert_eq!(
             problem,
-            r#""dns-01" is no challenge that can be met; write http-01"#
+            r#""dns-1" is no challenge that can be met; write http-01, dns-01"#
         );
     }
 }

@@ -12,6 +12,8 @@ mod challenge;
 pub mod chance;
 mod digest;
 mod dns_name;
+mod dns_names;
+mod dns_settings;
 mod email;
 mod external_account;
 mod fallback_rule;
@@ -44,6 +46,10 @@ pub use certificate_id::{CertificateId, CertificateIdError};
 pub use challenge::{ChallengeType, ChallengeTypeError};
 pub use digest::Digest;
 pub use dns_name::{DnsName, DnsNameError};
+pub use dns_names::DnsNames;
+pub use dns_settings::{
+    DNS_PROVIDERS, DnsProvider, DnsSettings, DnsTable, DnsTableError, TsigAlgorithm,
+};
 pub use email::email;
 pub use external_account::{ExternalAccount, MacAlgorithm};
 pub use fallback_rule::{FallbackRule, FallbackRuleError};

@@ -159,6 +159,8 @@ fn tables_are_printed_one_or_all_in_each_format() {
             "cas",
             "commands",
             "dialects",
+            "dns-providers",
+            "dns-settings",
             "exits",
             "filters",
             "kinds",

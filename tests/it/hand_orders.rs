@@ -591,3 +591,41 @@ fn what_is_due_of_a_folder_is_renewed_and_nothing_is_touched_before() {
     let problem = renewals[1]["problem"].as_str().unwrap();
     assert!(problem.contains("`quaymaster issue --csr`"), "{problem}");
 }
+
+#[tokio::test]
+async fn records_are_looked_for_and_a_wildcard_is_proven_beside_its_name() {
+    let pebble = Pebble::start(1, Behaviour::default());
+    let hand = Hand::at(&pebble);
+    assert_eq!(hand.json(&["register", "--yes"])["outcome"], "registered");
+    let resolver = format!("--resolver={}", pebble.dns());
+    let names = ["shop.example", "*.shop.example", "--method=dns", &resolver];
+    let authorize = [&["authorize"][..], &names].concat();
+    let (code, asked) = told(&hand, &authorize);
+    assert_eq!(code, Some(7), "{asked}");
+    let tasks = asked["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 2);
+    for (index, task) in tasks.iter().enumerate() {
+        assert_eq!(task["challenge"], "dns-01");
+        assert_eq!(task["record"], "_acme-challenge.shop.example");
+        // The first record is there now, and the second one is still missed.
+        let what = json!({"host": "_acme-challenge.shop.example.", "value": task["value"]});
+        pebble.dns_says("/set-txt", &what.to_string()).await;
+        if index == 0 {
+            let (code, again) = told(&hand, &authorize);
+            assert_eq!(code, Some(7), "{again}");
+            let left = again["tasks"].as_array().unwrap();
+            assert_eq!(left.len(), 1, "{again}");
+            assert_eq!(left[0]["value"], tasks[1]["value"]);
+            let problem = left[0]["problem"].as_str().unwrap();
+            assert!(problem.contains("its TXT record is another"), "{problem}");
+        }
+    }
+    assert_eq!(told(&hand, &authorize).0, Some(0));
+    let issued = hand.json(&[&["issue"][..], &names].concat());
+    assert_eq!(issued["names"].as_array().unwrap().len(), 2);
+    assert_fits(
+        &hand.path("shop.example.crt"),
+        &hand.path("shop.example.pem"),
+    );
+    assert_eq!(orders(&pebble), 1);
+}

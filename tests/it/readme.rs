@@ -18,6 +18,8 @@ const PLACES: &[(&str, &str)] = &[
     ("### Layouts", "layouts"),
     ("### CAs", "cas"),
     ("### A CA of your own", "ca-settings"),
+    ("### DNS records", "dns-settings"),
+    ("### DNS providers", "dns-providers"),
     ("### Labels of other tools", "dialects"),
     ("## Files of your own", "output-settings"),
     ("### Filters", "filters"),

@@ -82,6 +82,7 @@ pub(super) struct OfferedChallenge {
 fn named(kind: ChallengeType) -> Named {
     match kind {
         ChallengeType::Http01 => Named::Http01,
+        ChallengeType::Dns01 => Named::Dns01,
     }
 }
 
@@ -112,7 +113,7 @@ pub(super) async fn look(
     let (types, problem) = (types(&handle), problem(&handle));
     let mut challenges = BTreeMap::new();
     for (_, kind) in ChallengeType::WORDS {
-        let offered = challenge(order, (index, kind), thumbprint).await?;
+        let offered = challenge(order, (index, kind), (&name, thumbprint)).await?;
         challenges.extend(offered.map(|offered| (kind, offered)));
     }
     Ok(Authorization {
@@ -128,13 +129,13 @@ pub(super) async fn look(
 async fn challenge(
     order: &mut Order,
     (index, kind): (usize, ChallengeType),
-    thumbprint: Option<&str>,
+    (name, thumbprint): (&Host, Option<&str>),
 ) -> Result<Option<OfferedChallenge>, Error> {
     let mut walk = order.authorizations();
     let mut handle = nth(&mut walk, index).await?;
     handle
         .challenge(named(kind))
-        .map(|challenge| offered(&challenge, kind, thumbprint))
+        .map(|challenge| offered(name, &challenge, kind, thumbprint))
         .transpose()
 }
 
@@ -155,6 +156,7 @@ pub(super) async fn answer(
 }
 
 fn offered(
+    name: &Host,
     challenge: &ChallengeHandle<'_>,
     kind: ChallengeType,
     thumbprint: Option<&str>,
@@ -162,14 +164,15 @@ fn offered(
     Ok(OfferedChallenge {
         url: challenge.url.clone(),
         pending: challenge.status == ChallengeStatus::Pending,
-        response: match kind {
-            ChallengeType::Http01 => http_response(challenge, thumbprint)?,
-        },
+        response: response(name, challenge, kind, thumbprint)?,
     })
 }
 
-fn http_response(
+/// What the CA has to see for a challenge.
+fn response(
+    name: &Host,
     challenge: &ChallengeHandle<'_>,
+    kind: ChallengeType,
     thumbprint: Option<&str>,
 ) -> Result<Response, Error> {
     let token = challenge.token.clone();
@@ -181,11 +184,17 @@ fn http_response(
     if token.len() > LONGEST_TOKEN {
         return Err(Error::Str("a token is too long for the name of a file"));
     }
-    let body = match thumbprint {
+    let authorization = match thumbprint {
         None => challenge.key_authorization().as_str().to_owned(),
         Some(thumbprint) => format!("{token}.{thumbprint}"),
     };
-    Ok(Response::Http { token, body })
+    Ok(match kind {
+        ChallengeType::Http01 => Response::Http {
+            token,
+            body: authorization,
+        },
+        ChallengeType::Dns01 => Response::txt(name, &authorization),
+    })
 }
 
 fn types(handle: &AuthorizationHandle<'_>) -> String {

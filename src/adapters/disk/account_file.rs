@@ -10,7 +10,7 @@ use super::{
     version::LARGEST,
 };
 use crate::{
-    adapters::{pem, x509},
+    adapters::{jwk, pem, x509},
     ports::DiskError,
     values::Secret,
 };
@@ -36,7 +36,7 @@ struct OfManuale {
     more: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Reads the key of an account: PEM, or manuale's `account.json`.
+/// Reads the key of an account: PEM, certbot's `private_key.json`, or manuale's `account.json`.
 ///
 /// # Errors
 /// When it is neither, or a key that can't be used.
@@ -53,10 +53,13 @@ pub fn account_key(path: &Path) -> Result<AccountKey, DiskError> {
     let text = Secret::new(as_text(bytes, || path.to_owned())?);
     let (written, url) = match text.expose().trim_start().starts_with('{') {
         false => (text, None),
-        true => {
-            let read = of_manuale(&text).map_err(damaged)?;
-            (Secret::new(read.key), read.uri)
-        }
+        true => match jwk::rsa_key(&text) {
+            Some(key) => (key, None),
+            None => {
+                let read = of_manuale(&text).map_err(damaged)?;
+                (Secret::new(read.key), read.uri)
+            }
+        },
     };
     let key = pem::key(written.expose().as_bytes(), None);
     let key = key.map_err(|error| damaged(error.to_string()))?.text;
@@ -72,7 +75,7 @@ pub fn account_key(path: &Path) -> Result<AccountKey, DiskError> {
 fn of_manuale(text: &Secret) -> Result<OfManuale, String> {
     serde_json::from_str(text.expose()).map_err(|error| {
         format!(
-            "it is JSON, and no account.json of manuale: line {} is none of it",
+            "it is JSON, and neither certbot's private_key.json with an RSA key nor an account.json of manuale: line {} is none of it",
             error.line()
         )
     })
@@ -87,6 +90,7 @@ pub fn move_account(path: &Path, url: &str) -> Result<(), DiskError> {
         path: path.to_owned(),
         problem,
     };
+    let path = &std::path::absolute(path).map_err(told("find", path))?;
     let text = Secret::new(files::read(path)?.unwrap_or_default());
     let mut account = of_manuale(&text).map_err(damaged)?;
     account.uri = Some(url.to_owned());
@@ -124,13 +128,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("account.json");
         for (text, words) in [
-            ("{\"key\": 1}", "no account.json of manuale"),
+            ("{\"key\": 1}", "nor an account.json of manuale"),
             (
                 "{\"key\": \"secret words\"}",
                 "no line that begins with -----BEGIN",
             ),
             ("", "it is empty"),
-            ("{", "no account.json of manuale"),
+            ("{", "nor an account.json of manuale"),
         ] {
             fs::write(&path, text).expect("it is written");
             let told = account_key(&path).expect_err("no account").to_string();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     adapters::x509,
-    ports::{DiskError, OrderRecord, Orders},
+    ports::{DiskError, OrderRecord, Orders, Shown},
     values::{CertificateName, Digest, Secret},
 };
 
@@ -20,14 +20,53 @@ use crate::{
 struct OrderFile {
     asked: Digest,
     url: Option<String>,
+    /// Tokens of responses over HTTP.
     #[serde(default)]
     tokens: Vec<String>,
+    /// Nothing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    records: Vec<TxtRecord>,
+}
+
+/// A TXT record that was set, or may have been.
+#[derive(Serialize, Deserialize)]
+struct TxtRecord {
+    dns: String,
+    name: String,
+    value: String,
+}
+
+impl OrderFile {
+    fn of(record: &OrderRecord) -> Self {
+        let (mut tokens, mut records) = (Vec::new(), Vec::new());
+        for shown in &record.shown {
+            match shown.clone() {
+                Shown::Http { token } => tokens.push(token),
+                Shown::Txt { dns, name, value } => records.push(TxtRecord { dns, name, value }),
+            }
+        }
+        Self {
+            asked: record.asked,
+            url: record.url.clone(),
+            tokens,
+            records,
+        }
+    }
+
+    fn shown(self) -> Vec<Shown> {
+        let records = self.records.into_iter();
+        let records = records.map(|TxtRecord { dns, name, value }| Shown::Txt { dns, name, value });
+        let tokens = self.tokens.into_iter();
+        let tokens = tokens.map(|token| Shown::Http { token });
+        tokens.chain(records).collect()
+    }
 }
 
 impl Orders for Folders {
     fn order(&self, name: &CertificateName) -> Result<Option<OrderRecord>, DiskError> {
         let folder = self.order_path(name);
-        let Some(OrderFile { asked, url, tokens }) = read_json(&folder.join("order.json"))? else {
+        let file: Option<OrderFile> = read_json(&folder.join("order.json"))?;
+        let Some(file) = file else {
             return Ok(None);
         };
         let path = folder.join("key.pem");
@@ -41,9 +80,9 @@ impl Orders for Folders {
         })?;
         Ok(Some(OrderRecord {
             key,
-            asked,
-            url,
-            tokens,
+            asked: file.asked,
+            url: file.url.clone(),
+            shown: file.shown(),
         }))
     }
 
@@ -54,12 +93,7 @@ impl Orders for Folders {
             record.key.expose().as_bytes(),
             Durability::Synced,
         )?;
-        let order = OrderFile {
-            asked: record.asked,
-            url: record.url.clone(),
-            tokens: record.tokens.clone(),
-        };
-        self.write_json(&folder.join("order.json"), &order)
+        self.write_json(&folder.join("order.json"), &OrderFile::of(record))
     }
 
     fn drop_order(&self, name: &CertificateName) -> Result<(), DiskError> {

@@ -10,7 +10,7 @@ use crate::{
     observe::{SharedPath, Webroots},
     ports::{
         CHALLENGE_PATH, Challenge, Clock, DiskError, NotServed, Probe, ProbeError, Responder,
-        Response,
+        Response, ResponseFault, Shown,
     },
 };
 
@@ -49,7 +49,9 @@ impl WebrootResponder {
     /// What a proxy serves in place of a response; nothing where it serves that, or is not ours to reach: the CA takes
     /// another way then.
     async fn strange(&self, proxy: SocketAddr, challenge: &Challenge) -> Option<String> {
-        let Response::Http { token, body } = &challenge.response;
+        let Response::Http { token, body } = &challenge.response else {
+            return None;
+        };
         let path = format!("{CHALLENGE_PATH}{token}");
         let host = challenge.name.in_url();
         match self.probe.page(proxy, &host, &path).await {
@@ -66,8 +68,10 @@ impl WebrootResponder {
 
 #[async_trait(?Send)]
 impl Responder for WebrootResponder {
-    fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), DiskError> {
-        let Response::Http { token, body } = &challenge.response;
+    async fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), ResponseFault> {
+        let Response::Http { token, body } = &challenge.response else {
+            return Ok(());
+        };
         for webroot in &at.folders {
             let token = plain(webroot, token)?;
             let folder = SharedFolder::made(&responses(webroot), FOLDER_MODE)?;
@@ -83,9 +87,13 @@ impl Responder for WebrootResponder {
         Ok(())
     }
 
-    fn withdraw(&self, at: &Webroots, token: &str) -> Vec<DiskError> {
+    async fn withdraw(&self, at: &Webroots, shown: &Shown) -> Vec<ResponseFault> {
+        let Shown::Http { token } = shown else {
+            return Vec::new();
+        };
         let each = at.folders.iter();
         each.filter_map(|webroot| withdraw(webroot, token).err())
+            .map(ResponseFault::from)
             .collect()
     }
 }

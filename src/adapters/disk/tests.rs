@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -28,7 +29,8 @@ use crate::{
     observe::{Attempt, HeldCertificate, Holder, SharedPath, Source, Webroots},
     ports::{
         Accounts, Attempts, CertificateStore, Certificates, Challenge, Clock, NewCertificate,
-        OrderRecord, Orders, Records, Remark, Repair, Responder, Response, Vitals,
+        OrderRecord, Orders, Records, Remark, Repair, Responder, Response, ResponseFault, Shown,
+        Vitals,
     },
     values::{CertificateName, Digest, Host, Retry, Secret, Timestamp},
 };
@@ -150,13 +152,23 @@ pub(super) fn webroot(folder: &SharedPath) -> Webroots {
     Webroots {
         folders: [folder.clone()].into(),
         proxies: BTreeSet::new(),
+        dns: None,
     }
 }
 
 /// What came of a withdrawal.
-pub(super) fn withdrawn(webroots: &Webroots) -> Result<(), DiskError> {
-    let faults = responder().withdraw(webroots, "tok-EN_1");
-    faults.into_iter().next().map_or(Ok(()), Err)
+pub(super) fn withdrawn(webroots: &Webroots) -> Result<(), ResponseFault> {
+    let (responder, shown) = (responder(), challenge("tok-EN_1").response.shown(None));
+    let withdrawn = responder.withdraw(webroots, &shown).now_or_never();
+    let faults = withdrawn.expect("nothing is waited for").into_iter();
+    faults.fold(Ok(()), |first, fault| first.and(Err(fault)))
+}
+
+/// What came of a publication.
+pub(super) fn published(webroots: &Webroots, challenge: &Challenge) -> Result<(), ResponseFault> {
+    let responder = responder();
+    let published = responder.publish(webroots, challenge).now_or_never();
+    published.expect("nothing is waited for")
 }
 
 pub(super) fn challenge(token: &str) -> Challenge {
@@ -462,7 +474,16 @@ fn attempts_and_orders_outlive_the_process() {
         key,
         asked,
         url: Some("https://ca.example/order/1".into()),
-        tokens: vec!["tok-EN_1".into()],
+        shown: vec![
+            Shown::Http {
+                token: "tok-EN_1".into(),
+            },
+            Shown::Txt {
+                dns: "home".into(),
+                name: "_acme-challenge.shop.example".into(),
+                value: "digest".into(),
+            },
+        ],
     };
     place
         .folders
@@ -505,9 +526,7 @@ fn a_response_appears_where_it_belongs_and_nowhere_else() {
     let place = place();
     let shown = place.config.join(".well-known/acme-challenge/tok-EN_1");
     let webroots = webroot(&place.shared());
-    responder()
-        .publish(&webroots, &challenge("tok-EN_1"))
-        .expect("it is published");
+    published(&webroots, &challenge("tok-EN_1")).expect("it is published");
     assert_eq!(
         fs::read_to_string(&shown).expect("it is there"),
         "tok-EN_1.thumbprint"
@@ -526,7 +545,7 @@ fn a_response_appears_where_it_belongs_and_nowhere_else() {
     assert!(!half.exists());
     for token in ["", "../../x", "a/b", "a.b", "a\0b"] {
         assert!(
-            responder().publish(&webroots, &challenge(token)).is_err(),
+            published(&webroots, &challenge(token)).is_err(),
             "{token:?}"
         );
     }
@@ -544,7 +563,7 @@ fn a_link_in_a_webroot_is_refused_and_nothing_is_written_behind_it() {
         std::os::unix::fs::symlink(&elsewhere, &link).expect("a link");
         let webroots = webroot(&place.shared());
         for refused in [
-            responder().publish(&webroots, &challenge("tok-EN_1")),
+            published(&webroots, &challenge("tok-EN_1")),
             withdrawn(&webroots),
         ] {
             let told = refused.expect_err("it is refused").to_string();

@@ -15,8 +15,8 @@ use super::{
     words,
 };
 use crate::values::{
-    Block, CaError, CertificateName, ChallengeTypeError, IssuerNames, KeyAccess, KeyTypeError,
-    Layout, NameError, Owner, ProbePort, ProfileError, email, exec_words,
+    Block, CaError, CertificateName, ChallengeTypeError, DnsNames, IssuerNames, KeyAccess,
+    KeyTypeError, Layout, NameError, Owner, ProbePort, ProfileError, email, exec_words,
 };
 
 /// Every label there is.
@@ -211,16 +211,26 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "challenge",
-        syntax: "http-01",
-        default: "the setting challenge",
-        doc: "how the CA is shown that the names are ours",
-        example: "http-01",
+        syntax: "http-01 or dns-01",
+        default: "dns-01 where the label dns is there, else the setting challenge",
+        doc: "how the CA is shown that the names are ours: at port 80, or by a TXT record in DNS, which a wildcard needs",
+        example: "dns-01",
         read: Reader::Site(|site, value| {
             let read = value
                 .parse()
                 .map(Some)
                 .map_err(|error: ChallengeTypeError| error.to_string());
             set(&mut site.wish.challenge, read)
+        }),
+    },
+    LabelRow {
+        key: "dns",
+        syntax: "NAME",
+        default: "the setting dns",
+        doc: "the table [dns.NAME] of the settings by which the TXT records of dns-01 are set",
+        example: "home",
+        read: Reader::Site(|site, value| {
+            set(&mut site.wish.dns, DnsNames::read_name(value).map(Some))
         }),
     },
     LabelRow {

@@ -63,6 +63,14 @@ events! {
     } => "missed", Level::WARN,
         ("not there since the engine was last seen: {}; what they asked for stays until {until}", listed(containers));
 
+    /// A TXT record that proved a name stays in its zone.
+    RecordLeft {
+        /// The certificate that it was for.
+        certificate: CertificateName,
+        /// Why it could not be removed.
+        problem: String,
+    } => "record-left", Level::WARN, ("{certificate}: {problem}; it does no harm, and can be removed by hand");
+
     /// A name is claimed by a label, and a proxy will serve it.
     SiteSeen {
         /// The name.

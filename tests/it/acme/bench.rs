@@ -188,8 +188,9 @@ impl Webroot {
         let mut responses = self.responses.lock().unwrap();
         for offer in offers {
             let chosen = offer.challenge(ChallengeType::Http01).unwrap();
-            let Response::Http { token, body } = chosen.response;
-            responses.insert(token, body);
+            if let Response::Http { token, body } = chosen.response {
+                responses.insert(token, body);
+            }
         }
     }
 }

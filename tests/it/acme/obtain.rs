@@ -165,6 +165,7 @@ pub fn obtaining<const N: usize>(
         issuance: Issuance {
             issuer: Issuer::Ca("https://ca.example/dir".to_owned()),
             challenge: ChallengeType::Http01,
+            dns: None,
             key_type: KeyType::Ec256,
             profile: None,
         },
@@ -175,6 +176,7 @@ pub fn obtaining<const N: usize>(
         webroots: Webroots {
             folders: [SharedPath::top(folder.join("challenge"))].into(),
             proxies: proxies.into(),
+            dns: None,
         },
         attempt,
         counts: counted(),
@@ -367,7 +369,7 @@ async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
         key,
         asked: Digest::of("shop.example"),
         url: Some(ca.server.url("/order/1")),
-        tokens: Vec::new(),
+        shown: Vec::new(),
     };
     ports.issuing.orders.keep_order(&name(), &record).unwrap();
     let problem = attempt(&ports, folder.path()).await.unwrap();

@@ -86,7 +86,10 @@ async fn a_response_is_known_by_the_thumbprint_of_the_account_that_is_kept() {
         .await
         .unwrap();
     let offer = order.offers().await.unwrap().remove(0);
-    let Response::Http { token, body } = offer.challenge(ChallengeType::Http01).unwrap().response;
+    let chosen = offer.challenge(ChallengeType::Http01).unwrap().response;
+    let Response::Http { token, body } = chosen else {
+        panic!("{chosen:?}")
+    };
     let accounts = bench.disk.accounts.borrow();
     let thumbprint = thumbprint(accounts.values().next().unwrap()).unwrap();
     assert_eq!(body, format!("{token}.{thumbprint}"));

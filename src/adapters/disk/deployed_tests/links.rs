@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::*;
-use crate::ports::Responder;
+use crate::ports::ResponseFault;
 
 /// Each folder, from the mount on.
 const FOLDERS: [&str; 7] = [
@@ -35,6 +35,14 @@ enum Step {
     Tidy,
     Publish,
     Withdraw,
+}
+
+/// What a responder that has no network met.
+fn of_disk(done: Result<(), ResponseFault>) -> Result<(), DiskError> {
+    done.map_err(|fault| match fault {
+        ResponseFault::Disk(error) => error,
+        ResponseFault::Record(fault) => panic!("{fault}"),
+    })
 }
 
 const STEPS: [Step; 8] = [
@@ -113,11 +121,11 @@ impl Swapped {
                 folders.keep_installed(&place, &proven, &tidy)
             }
             Step::Tidy => folders.tidy(&place).into_iter().try_for_each(Err),
-            Step::Publish => tests::responder().publish(
+            Step::Publish => of_disk(tests::published(
                 &tests::webroot(&self.webroot),
                 &tests::challenge("tok-EN_1"),
-            ),
-            Step::Withdraw => tests::withdrawn(&tests::webroot(&self.webroot)),
+            )),
+            Step::Withdraw => of_disk(tests::withdrawn(&tests::webroot(&self.webroot))),
         }
     }
 

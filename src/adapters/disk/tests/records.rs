@@ -86,7 +86,7 @@ fn a_damaged_order_is_told_dropped_and_kept_anew() {
                 key,
                 asked: Digest::of("asked"),
                 url: Some("https://ca.example/1".into()),
-                tokens: Vec::new(),
+                shown: Vec::new(),
             };
             place
                 .folders
