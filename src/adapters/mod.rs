@@ -10,6 +10,7 @@ pub mod engine;
 pub mod fetch;
 pub mod http;
 pub mod https_proxy;
+mod jwk;
 pub mod listener;
 pub mod pem;
 pub mod probe;

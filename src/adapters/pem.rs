@@ -29,6 +29,9 @@ const LINE: usize = 64;
 const CERTIFICATES: [&str; 3] = ["CERTIFICATE", "X509 CERTIFICATE", TRUSTED];
 const TRUSTED: &str = "TRUSTED CERTIFICATE";
 
+/// What signing requests are called: by the RFC, and by old programs.
+const REQUESTS: [&str; 2] = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
+
 /// What keys without a password are called.
 const KEYS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
 
@@ -158,6 +161,24 @@ pub(super) fn key(bytes: &[u8], password: Option<&Password>) -> Result<Read<Secr
         .ok_or_else(|| lacks("private key", &blocks))
 }
 
+/// The first signing request in a text, in DER; what is no text is taken as it is.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn request(bytes: &[u8]) -> Result<Vec<u8>, PemError> {
+    const SEQUENCE: u8 = 0x30;
+    let is_text = std::str::from_utf8(bytes).is_ok_and(|text| text.contains(BEGIN));
+    if bytes.first() == Some(&SEQUENCE) && !is_text {
+        return Ok(bytes.to_vec());
+    }
+    let read = text(bytes)?;
+    let blocks = blocks(&read)?;
+    let mut requests = blocks.iter().filter(|it| REQUESTS.contains(&it.label));
+    let request = requests.next();
+    let request = request.ok_or_else(|| lacks("signing request", &blocks))?;
+    Ok(request.der()?.to_vec())
+}
+
 /// What stands in a text, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
@@ -197,6 +218,13 @@ pub(super) fn contents(bytes: &[u8], password: Option<&Password>) -> Result<Cont
         }
     }
     Ok(contents)
+}
+
+/// An RSA key in DER (PKCS #1), as we write it.
+pub(super) fn rsa_key(der: &[u8]) -> Secret {
+    let mut text = Zeroizing::new(String::new());
+    write(&mut text, KEYS[1], der);
+    Secret::new(text.as_str())
 }
 
 /// Certificates as we write them.

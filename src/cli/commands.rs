@@ -3,10 +3,10 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
-    Call, Exit, Failure, account, check, explain, forget, health, import, info, manual, once, plan,
-    reference, register, release, render, renew, revoke, status, watch,
+    Call, Exit, Failure, account, authorize, by_hand, check, explain, forget, health, import, info,
+    issue, manual, once, plan, reference, register, release, render, renew, renew_folder, revoke,
+    status, upgrade, watch,
 };
-use crate::settings::{DefaultValue, SETTINGS};
 
 /// A command: a row of the commands table.
 pub(super) struct CommandRow {
@@ -15,7 +15,7 @@ pub(super) struct CommandRow {
     pub about: &'static str,
     /// How it is used, each with what comes of it.
     pub examples: &'static [(&'static str, &'static str)],
-    arguments: fn(Command) -> Command,
+    pub arguments: fn(Command) -> Command,
     pub run: fn(&Call) -> Result<Exit, Failure>,
 }
 
@@ -147,7 +147,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         about: "obtains now what is due; with names, only those. `--force`: though it is not due, and though a failure \
                 is to be waited for, or a published limit of the CA is reached; a time that the CA named is kept. A daemon that works on the same state does it. \
                 `--dry-run`: tries out whether it could be obtained, due or not, at the directory that the CA has for that; \
-                nothing of it is kept but the account there",
+                nothing of it is kept but the account there. `--folder`: the files of certificates in a folder of yours, which \
+                `issue` or manuale wrote: what is due by what they say, from the CA of the setting ca, by this command itself. \
+                What is there stays until the new files are on the disk; where hands are needed, what has to be put where is \
+                printed, and the exit code is 7",
         examples: &[
             (
                 "docker exec NAME /quaymaster renew",
@@ -160,6 +163,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             (
                 "docker exec NAME /quaymaster renew --dry-run shop.example",
                 "would it be obtained? Asked at the CA's staging directory",
+            ),
+            (
+                "quaymaster renew --folder /srv/certs --webroot /var/www/html",
+                "what is due of the files that manuale wrote there",
             ),
         ],
         arguments: |command| {
@@ -178,6 +185,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                         .conflicts_with("force")
                         .help("try it out at the CA's staging directory, and keep nothing"),
                 )
+                .arg(renew_folder::argument())
+                .arg(by_hand::method().requires("folder"))
+                .arg(by_hand::yes().requires("folder"))
+                .arg(format(&["text", "json"]).requires("folder"))
         },
         run: renew::run,
     },
@@ -287,6 +298,51 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: account::run,
     },
     CommandRow {
+        name: "authorize",
+        about: "shows a CA that names are yours, so that `issue` can obtain a certificate for them. With the setting webroot or \
+                listen-http it needs no hands; without them it says which file or DNS record has to be where, looks whether it \
+                can be seen, and goes on once it can. Ctrl-C keeps all that the CA has seen; the same names, in any order, go on \
+                with the same order. Without a terminal it does not wait: it prints what has to be put where and exits with 7. \
+                No engine is needed",
+        examples: &[
+            (
+                "quaymaster authorize shop.example www.shop.example",
+                "say what to put on the web server, and wait until it is there",
+            ),
+            (
+                "quaymaster authorize --webroot /var/www/html shop.example",
+                "put it there and take it away again",
+            ),
+            (
+                "quaymaster authorize --format json shop.example",
+                "what has to be put where, for a script; run it again once it is there",
+            ),
+        ],
+        arguments: authorize::arguments,
+        run: authorize::run,
+    },
+    CommandRow {
+        name: "issue",
+        about: "obtains a certificate into files of yours: with the names that `authorize` has shown the CA, else it does that \
+                first. The order and its key are kept in state until the files are there. The key is a new one of `key-type`, \
+                or yours by --key, or known to you alone by --csr. Files that are there are replaced, once the new ones are \
+                on the disk; keys are readable by their owner alone. No engine is needed, and no daemon looks after these files: \
+                see `renew --folder`",
+        examples: &[
+            (
+                "quaymaster issue shop.example www.shop.example --output certs",
+                "four files under manuale's names, in certs/",
+            ),
+            (
+                "quaymaster issue --webroot /var/www/html --layout certbot --output /etc/certificates shop.example",
+                "all in one, with no hands",
+            ),
+            ("quaymaster issue --csr shop.csr", "for a key that you keep"),
+        ],
+        arguments: issue::arguments,
+        run: issue::run,
+    },
+    CommandRow {
         name: "revoke",
         about: "has its CA revoke a certificate, by the account that lies in state, else by the certificate's own key. Asks on a \
                 terminal. `--reason`: 0, 1, 4 or 5, or the word. With keyCompromise, a daemon on the same state orders one that \
@@ -322,6 +378,18 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         ],
         arguments: info::arguments,
         run: info::run,
+    },
+    CommandRow {
+        name: "upgrade",
+        about: "writes into manuale's account.json where the account is by today's protocol, if the file still says where it was by \
+                the first version: the CA of the setting ca says so, by the key in the file. All else in it stays. Asks on a \
+                terminal. Exits with 6 when the CA has no account with that key",
+        examples: &[(
+            "quaymaster upgrade account.json --ca letsencrypt",
+            "an account from before 2019",
+        )],
+        arguments: upgrade::arguments,
+        run: upgrade::run,
     },
     CommandRow {
         name: "reference",
@@ -393,89 +461,4 @@ pub(super) fn from() -> Arg {
     arg.help(
         "ask no engine: read what `docker inspect` printed, from FILE or `-` for standard input",
     )
-}
-
-/// The command line, made from the tables.
-pub(super) fn command() -> Command {
-    let mut command = Command::new("quaymaster")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(
-            "Certificates for what your containers' labels name, in the proxy that you already run",
-        )
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .global(true)
-                .help_heading(SETTINGS_HEADING)
-                .help("settings as TOML [env: QUAYMASTER_CONFIG]"),
-        );
-    command = command.args(SETTINGS.iter().map(setting));
-    for row in COMMANDS {
-        let sub = Command::new(row.name)
-            .about(row.about)
-            .after_help(examples(row.examples));
-        command = command.subcommand((row.arguments)(sub));
-    }
-    command
-}
-
-/// Above the settings in `--help`, which every command takes, behind what it alone takes.
-const SETTINGS_HEADING: &str = "Settings";
-
-fn setting(row: &'static crate::settings::SettingRow) -> Arg {
-    let default = match row.default {
-        DefaultValue::Value(text) | DefaultValue::Words(text) => text,
-    };
-    let help = format!("{} [default: {default}] [env: {}]", row.doc, row.variable());
-    let arg = Arg::new(row.name)
-        .long(row.name)
-        .value_name(row.value)
-        .global(true)
-        .help(help);
-    let arg = arg.help_heading(SETTINGS_HEADING);
-    match row.value {
-        // `--agree-tos` alone means yes.
-        "BOOL" => arg
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true"),
-        _ => arg,
-    }
-}
-
-fn examples(examples: &[(&str, &str)]) -> String {
-    let each = examples
-        .iter()
-        .map(|(words, meaning)| format!("  {words}\n      {meaning}\n"));
-    format!("Examples:\n{}", each.collect::<String>().trim_end())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn every_example_of_ours_is_a_command_line_that_is_taken() {
-        for row in COMMANDS {
-            for (words, _) in row.examples {
-                let Some(start) = words.find("quaymaster ") else {
-                    continue;
-                };
-                let ours = words[start..].split(['|', '>']).next().unwrap_or_default();
-                let words = shell_words::split(ours).expect("it is written as for a shell");
-                let read = command().try_get_matches_from(words);
-                let name = read.expect(ours).subcommand_name().map(str::to_owned);
-                assert_eq!(name.as_deref(), Some(row.name), "{ours}");
-            }
-        }
-    }
 }

@@ -1,6 +1,8 @@
 use std::io;
 
+use super::renew::exit_of;
 use crate::{
+    observe::Blame,
     ports::{AuthorityError, DiskError, EngineError},
     render::TemplateError,
     settings::SettingsError,
@@ -24,6 +26,8 @@ pub enum Exit {
     Authority = 5,
     /// The CA refused.
     Refused = 6,
+    /// Something must be done by hand first.
+    ByHand = 7,
     /// Ended by Ctrl-C.
     Interrupted = 130,
 }
@@ -69,6 +73,10 @@ pub const EXITS: &[ExitRow] = &[
         meaning: "the CA refused: it could not validate a name, its policy, its limits",
     },
     ExitRow {
+        exit: Exit::ByHand,
+        meaning: "something must be done by hand first: a file or a DNS record, which is printed, and then the same command again",
+    },
+    ExitRow {
         exit: Exit::Interrupted,
         meaning: "interrupted, or a question was not answered with yes",
     },
@@ -89,8 +97,10 @@ pub(super) enum Failure {
     Template(#[from] TemplateError),
     #[error("nothing was imported")]
     Unusable(#[source] DiskError),
-    #[error("nothing was imported: {0}")]
+    #[error("{0}")]
     InTheWay(String),
+    #[error("{problem}")]
+    Order { problem: String, blame: Blame },
     #[error("{0}")]
     Usage(String),
     #[error("{what}")]
@@ -113,6 +123,7 @@ impl Failure {
             Self::Authority(error) if error.is_refusal() => Exit::Refused,
             Self::Engine(EngineError::Address(_)) => Exit::Usage,
             Self::Template(_) | Self::Unusable(_) | Self::InTheWay(_) => Exit::Partly,
+            Self::Order { blame, .. } => exit_of(*blame),
             Self::Engine(_) => Exit::Engine,
             Self::Authority(_) => Exit::Authority,
             // Whoever reads us has seen enough, as with `quaymaster status | head`.

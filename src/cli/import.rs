@@ -162,7 +162,7 @@ fn imported(
         Put::Done { outcome, kept } => (outcome, kept),
         Put::Taken { by } => {
             return Err(Failure::InTheWay(format!(
-                "{} has {by}; give this one another --name, or put it in the place of that with --replace",
+                "nothing was imported: {} has {by}; give this one another --name, or put it in the place of that with --replace",
                 folder.display()
             )));
         }

@@ -1,7 +1,7 @@
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{Call, Exit, Failure, commands::command, print};
+use super::{Call, Exit, Failure, command_line::command, print};
 
 /// The shells that completions can be had for.
 pub(super) const SHELLS: &[&str] = &["bash", "zsh", "fish"];

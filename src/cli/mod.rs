@@ -2,16 +2,22 @@
 
 mod account;
 mod asking;
+mod authorize;
+mod by_hand;
+mod ca_setup;
 mod check;
+mod command_line;
 mod commands;
 mod consent;
 mod exit;
 mod explain;
 mod forget;
 mod found;
+mod hands;
 mod health;
 mod import;
 mod info;
+mod issue;
 mod log;
 mod manual;
 mod once;
@@ -25,12 +31,14 @@ mod rehearse;
 mod release;
 mod render;
 mod renew;
+mod renew_folder;
 mod revoke;
 mod setup;
 mod status;
 mod table;
 mod take_over;
 mod terminal;
+mod upgrade;
 mod watch;
 
 use std::{
@@ -52,7 +60,8 @@ use crate::{
     report::chain,
     settings::{SETTINGS, SettingSources, Settings},
 };
-use commands::{COMMANDS, command};
+use command_line::command;
+use commands::COMMANDS;
 use exit::Failure;
 use progress::ProgressLines;
 use pygen::PygenLine;

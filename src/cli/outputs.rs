@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{Call, Failure, setup};
+use super::{Call, Failure, ca_setup};
 use crate::{
     adapters::{
         clock::SystemClock,
@@ -30,10 +30,11 @@ pub(super) fn outputs(
     if settings.outputs.is_empty() {
         return Ok(outputs);
     }
-    let urls = UrlTexts::new(false, &setup::https_proxy(call)?).map_err(|error| Failure::Bug {
-        what: "URLs can't be fetched",
-        source: error.into(),
-    })?;
+    let urls =
+        UrlTexts::new(false, &ca_setup::https_proxy(call)?).map_err(|error| Failure::Bug {
+            what: "URLs can't be fetched",
+            source: error.into(),
+        })?;
     let urls = Rc::new(urls);
     let variables = call.environment.iter();
     let variables = variables.filter(|(name, _)| settings.template_env.have(name));

@@ -318,7 +318,7 @@ mod tests {
     /// What `render` is given, without what every line has.
     fn becomes(words: &str) -> String {
         let line = line(words).expect(words).expect(words);
-        let taken = super::super::commands::command().try_get_matches_from(&line.words);
+        let taken = super::super::command_line::command().try_get_matches_from(&line.words);
         assert!(taken.is_ok(), "{words}: {taken:?}");
         let words: Vec<_> = line.words.iter().filter_map(|word| word.to_str()).collect();
         let (head, rest) = words.split_at(3);

@@ -21,7 +21,7 @@ pub(super) fn arguments(command: Command) -> Command {
     command
         .arg(ca_argument().help("a CA, as the setting ca names it; without one, that of the setting"))
         .arg(account.help(
-            "take over the account with the key in FILE: PEM, or manuale's account.json; RSA or EC P-256 or P-384",
+            "take over the account with the key in FILE: PEM, as lego and acme.sh have it, certbot's private_key.json, or manuale's account.json; RSA or EC P-256 or P-384",
         ))
         .arg(consent::yes())
         .arg(commands::format(&["text", "json"]))

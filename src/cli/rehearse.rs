@@ -9,7 +9,6 @@ use crate::{
     execute::rehearse,
     observe::{Blame, HeldCertificate},
     plan,
-    report::explain::Works,
     values::CertificateName,
 };
 
@@ -23,7 +22,8 @@ pub(super) async fn run(
     mut daemon: Daemon,
     survey: &Survey,
 ) -> Result<Exit, Failure> {
-    listen(call, &mut daemon).await?;
+    let ports = &mut daemon.ports;
+    setup::listen_in_place(call, &mut ports.issuing, &ports.probe).await?;
     let Some(folder) = RehearsalFolder::make(&call.settings.state, setup::tell)? else {
         let problem = "another rehearsal runs on this state; wait for its end";
         return Err(Failure::InTheWay(problem.to_owned()));
@@ -37,21 +37,6 @@ pub(super) async fn run(
         Some(outcomes) => exit(&outcomes?),
         None => Exit::Interrupted,
     })
-}
-
-/// Answers challenges where the daemon would: at an address that it has while it runs.
-async fn listen(call: &Call, daemon: &mut Daemon) -> Result<(), Failure> {
-    let Some(at) = call.settings.listen_http else {
-        return Ok(());
-    };
-    let folders = setup::folders(call, None);
-    if setup::works(call, &folders, setup::now())? != Works::No {
-        return Err(Failure::InTheWay(format!(
-            "the daemon answers challenges itself at {at} (listen-http), and nobody else can while it runs; end it for the \
-             rehearsal"
-        )));
-    }
-    setup::listen(call, daemon).await
 }
 
 async fn rehearse_each(

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, rc::Rc, sync::Arc
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{
-    Call, Exit, Failure, block_on, commands, print, setup,
+    Call, Exit, Failure, block_on, ca_setup, commands, print, setup,
     watch::{Stop, hangups, reach},
 };
 use crate::{
@@ -95,7 +95,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let repeat = repeat(&call.options)?;
     let urls = UrlTexts::new(
         call.options.get_flag("no-ssl-check"),
-        &setup::https_proxy(call)?,
+        &ca_setup::https_proxy(call)?,
     )
     .map_err(|error| Failure::Bug {
         what: "URLs can't be fetched",

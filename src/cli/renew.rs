@@ -1,9 +1,12 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use super::{
     Call, Exit, Failure,
     asking::{self, Needs},
-    block_on, print, rehearse, setup,
+    block_on, print, rehearse, renew_folder, setup,
 };
 use crate::{
     adapters::disk::Folders,
@@ -33,6 +36,9 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         return Err(Failure::Usage(problem.to_owned()));
     }
     block_on(async {
+        if let Some(folder) = call.options.get_one::<PathBuf>("folder") {
+            return renew_folder::run(call, folder, &names, force).await;
+        }
         let (engine, own) = setup::reached(call).await?;
         let (daemon, folders) = setup::reader(call, engine, own.as_ref())?;
         let survey = daemon.survey().await?;

@@ -1,6 +1,7 @@
 use std::{collections::BTreeSet, fmt::Display};
 
 use itertools::Itertools;
+use serde::Serialize;
 
 use super::{
     Call, Exit, Failure, json, print, setup,
@@ -10,33 +11,79 @@ use super::{
 use crate::{
     adapters::{clock::SystemClock, disk::Folders},
     desire::{Complaint, visible},
-    observe::{Progress, Subject},
+    observe::{HandOrder, HandStage, HandTask, Progress, Subject},
     ports::{Clock, DiskError, Vitals},
     report::{FailureStatus, Status, explain::rough},
     values::Timestamp,
 };
 
+/// What the daemon left, and what people do beside it.
+#[derive(Serialize)]
+struct Document {
+    /// Nothing where no daemon was here yet.
+    #[serde(flatten)]
+    status: Option<Status>,
+    /// Orders by commands that are under way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_hand: Vec<HandOrder>,
+}
+
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let state = call.settings.state.clone();
     let path = state.join("status.json");
-    let Some(document) = Folders::new(state.join("certificates"), state, setup::tell).status()?
-    else {
+    let folders = Folders::new(state.join("certificates"), state, setup::tell);
+    let by_hand = folders.hand_orders()?;
+    let read = folders.status()?;
+    if read.is_none() && by_hand.is_empty() {
         return Err(Failure::Usage(format!(
             "there is no {} yet; `quaymaster watch` or `quaymaster once` writes it after its first turn",
             path.display()
         )));
-    };
+    }
     let damaged = |error| DiskError::Damaged {
         path,
         problem: format!("{error}; the next turn writes it anew"),
     };
-    let status: Status = serde_json::from_str(&document).map_err(damaged)?;
+    let status = read.map(|document| serde_json::from_str(&document));
+    let status: Option<Status> = status.transpose().map_err(damaged)?;
     if call.wants_json() {
-        print(&json(&status)?)?;
+        print(&json(&Document { status, by_hand })?)?;
         return Ok(Exit::Done);
     }
-    print(&shown(&status, SystemClock.now(), call.paint(), width()))?;
+    let hands = orders(call, &by_hand);
+    let hands = lines("ordered by commands", &hands, width());
+    let daemon = status.map(|status| shown(&status, SystemClock.now(), call.paint(), width()));
+    let mut parts = vec![hands, daemon.unwrap_or_default()];
+    parts.retain(|part| !part.is_empty());
+    print(&parts.join("\n"))?;
     Ok(Exit::Done)
+}
+
+/// Orders by commands, with what each waits for.
+fn orders(call: &Call, orders: &[HandOrder]) -> Vec<String> {
+    let told = orders.iter().map(|order| {
+        let names = order.names.iter().join(" ");
+        let waits = match (order.stage, order.tasks.as_slice()) {
+            (HandStage::Finalized, _) => {
+                format!(
+                    "its certificate was asked for; `quaymaster issue {names}` puts it into files"
+                )
+            }
+            (HandStage::Authorized, _) => {
+                format!("authorized; `quaymaster issue {names}` obtains the certificate")
+            }
+            (HandStage::Open, []) => {
+                format!("begun; `quaymaster authorize {names}` goes on with it")
+            }
+            (HandStage::Open, tasks) => {
+                let each = tasks.iter().map(HandTask::awaited);
+                format!("waits for {}", each.collect::<Vec<_>>().join(" and "))
+            }
+        };
+        let ca = call.settings.cas.called(&order.ca);
+        format!("{names} at {ca}, since {}: {waits}", order.begun)
+    });
+    told.collect()
 }
 
 fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) -> String {

@@ -60,7 +60,7 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     if kept.certificates.is_empty() {
         return Err(Failure::InTheWay(format!(
-            "{} is the folder of {}, and there is no certificate in it",
+            "nothing was imported: {} is the folder of {}, and there is no certificate in it",
             kept.path.display(),
             kept.client
         )));

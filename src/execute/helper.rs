@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Failure,
-    obtain::LedgerPen,
+    ledger_pen::LedgerPen,
     tell::{self, Addressee},
 };
 use crate::{

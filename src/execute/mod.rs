@@ -1,10 +1,12 @@
 //! Effects: one function an action, in the order that keeps what works working. Nothing here chooses what to do; what
 //! is waited for and what counts as seen is given by the action.
 
+mod by_hand;
 mod check;
 mod deploy;
 mod gate;
 mod helper;
+mod ledger_pen;
 mod obtain;
 mod proof;
 mod published;
@@ -15,12 +17,15 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
+pub use by_hand::{HandCall, HandFailure};
 pub use deploy::place;
 pub use helper::list_place;
 pub use rehearse::{RehearsalFailure, rehearse};
 
 use crate::{
-    observe::{Attempt, Blame, BusyCa, Fault, HeldCertificate, Installed, LedgerEntry, Subject},
+    observe::{
+        Attempt, Blame, BusyCa, Fault, HandTask, HeldCertificate, Installed, LedgerEntry, Subject,
+    },
     plan::{Action, Obtain, SelfCheckFailed, run_failed},
     ports::{
         AuthorityError, DiskError, EngineError, NotServed, Ports, Ran, RecordFault, ResponseFault,
@@ -148,6 +153,8 @@ enum Failure {
          whether it is due"
     )]
     ClockSet,
+    #[error("something has to be put somewhere by hand first")]
+    Hands(Vec<(HandTask, String)>),
 }
 
 impl From<ResponseFault> for Failure {
@@ -162,12 +169,10 @@ impl From<ResponseFault> for Failure {
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_)
-            | Self::NotServed(_)
-            | Self::Record(_)
-            | Self::NotYet { .. }
-            | Self::SelfCheck(_)
-            | Self::ClockSet => Blame::Here,
+            Self::Disk(_) | Self::NotServed(_) | Self::Record(_) | Self::NotYet { .. } => {
+                Blame::Here
+            }
+            Self::SelfCheck(_) | Self::ClockSet | Self::Hands(_) => Blame::Here,
             Self::Authority(AuthorityError::Ours { .. } | AuthorityError::WrongClock { .. }) => {
                 Blame::Here
             }
@@ -228,7 +233,8 @@ impl Failure {
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
             Self::SelfCheck(_) => Retry::SelfCheck,
             Self::NotYet { again, .. } => Retry::Propagation(*again),
-            Self::Disk(_) | Self::NotServed(_) | Self::Record(_) | Self::ClockSet => Retry::Backoff,
+            Self::Disk(_) | Self::NotServed(_) | Self::Record(_) => Retry::Backoff,
+            Self::ClockSet | Self::Hands(_) => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::HelperNotTold { .. }
             | Self::InCertbotsWay { .. }

@@ -2,18 +2,19 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Failure,
+    ledger_pen::LedgerPen,
     published::{PublishedResponses, authorize, withdraw},
     self_check::{Looking, own_response},
 };
 use crate::{
     observe::{Counted, HeldCertificate, LedgerEntry, Source},
-    plan::{Fallback, NameVerdict, Obtain, SelfCheckFailed, names_digest},
+    plan::{Fallback, NameVerdict, Obtain, SelfCheckFailed},
     ports::{
-        AskedOrder, Authority, AuthorityError, Challenge, Clock, DiskError, Issuing,
-        NewCertificate, Order, OrderRecord,
+        AskedOrder, Authority, Challenge, Clock, DiskError, Issuing, NewCertificate, Order,
+        OrderRecord,
     },
     report::{Event, OrderStage, chain, report},
-    values::{CertificateName, Digest, Host, Issuer, KeyType, Secret, Timestamp},
+    values::{CertificateName, Host, Issuer, KeyType, Secret, Timestamp},
 };
 
 /// How long a certificate may still have to wait for its beginning: the clocks of a CA that is asked are no further apart.
@@ -69,14 +70,7 @@ pub(super) async fn obtain(
                 entered,
             };
             let asked = ask(issuing, (clock, begun), obtain, &mut ledger).await;
-            if let Err(Failure::Authority(AuthorityError::Validation(names))) = &asked
-                && obtain.counts.failures
-            {
-                for name in names.keys() {
-                    let name = name.clone();
-                    ledger.enter(Counted::Failure { name })?;
-                }
-            }
+            ledger.enter_failures(&asked, obtain)?;
             asked?
         }
         Issuer::SelfSigned => {
@@ -118,27 +112,6 @@ pub(super) async fn rehearsed(
             }
             ended => return ended,
         }
-    }
-}
-
-/// What is written into the ledger while an order is made.
-pub(super) struct LedgerPen<'a> {
-    pub issuing: &'a Issuing,
-    pub clock: &'a dyn Clock,
-    pub directory: &'a str,
-    pub entered: &'a mut Vec<LedgerEntry>,
-}
-
-impl LedgerPen<'_> {
-    pub fn enter(&mut self, counted: Counted) -> Result<(), DiskError> {
-        let entry = LedgerEntry {
-            at: self.clock.now(),
-            ca: self.directory.to_owned(),
-            counted,
-        };
-        self.issuing.ledger.enter(&entry)?;
-        self.entered.push(entry);
-        Ok(())
     }
 }
 
@@ -206,10 +179,7 @@ async fn ask(
         }
     };
     authorize((issuing, clock), obtain, order.as_mut(), &mut record).await?;
-    if obtain.counts.certificate {
-        let (names, order) = (names_digest(&obtain.names), Digest::of(order.url()));
-        ledger.enter(Counted::Certificate { names, order })?;
-    }
+    ledger.enter_certificate(obtain, order.url())?;
     tell(obtain, OrderStage::Finalize);
     let chain = order.finalize(&record.key, &obtain.names).await?;
     let now = clock.now();
@@ -271,7 +241,7 @@ fn store(
 }
 
 /// The order that was begun for the same names, or a new key for a new one. One that is damaged can't be finished.
-async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
+pub(super) async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     let asked = obtain.attempt.asked;
     match issuing.orders.order(&obtain.certificate) {
         // What is shown stays: the CA may be looking at it.
@@ -300,7 +270,7 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
 }
 
 /// Goes on with the order on record where that can be.
-async fn resume(
+pub(super) async fn resume(
     authority: &dyn Authority,
     obtain: &Obtain,
     record: &OrderRecord,
@@ -312,7 +282,7 @@ async fn resume(
 }
 
 /// Makes an order and writes it down; that one is made is written into the ledger before.
-async fn open(
+pub(super) async fn open(
     issuing: &Issuing,
     authority: &dyn Authority,
     obtain: &Obtain,

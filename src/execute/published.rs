@@ -23,35 +23,64 @@ pub(super) async fn authorize(
     order: &mut dyn Order,
     record: &mut OrderRecord,
 ) -> Result<(), Failure> {
+    let challenges = challenges((issuing, clock), obtain, order, record).await?;
+    let published = PublishedResponses::new(issuing, obtain, &challenges);
+    published.publish().await?;
+    let seen = published.seen(clock, record).await;
+    let ended = match seen {
+        Ok(()) => published.validated(order).await,
+        Err(failure) => Err(failure),
+    };
+    if !matches!(ended, Err(Failure::NotYet { .. })) {
+        withdraw_records(issuing, obtain, record).await?;
+    }
+    ended
+}
+
+/// The challenges that are left to be met, on record before anything is shown for them. What was shown for others is
+/// taken away.
+pub(super) async fn challenges(
+    (issuing, clock): (&Issuing, &dyn Clock),
+    obtain: &Obtain,
+    order: &mut dyn Order,
+    record: &mut OrderRecord,
+) -> Result<Vec<Challenge>, Failure> {
     let kind = obtain.issuance.challenge;
     let offers = order.offers().await?.into_iter();
     let challenges = offers
         .map(|offer| offer.challenge(kind))
         .collect::<Result<Vec<_>, _>>()?;
     let dns = obtain.webroots.dns.as_deref();
-    let shown = challenges.iter().map(|it| it.response.shown(dns));
-    let shown: Vec<_> = shown.collect();
+    // A record that people set is theirs to remove.
+    let is_ours = |it: &&Challenge| dns.is_some() || matches!(it.response, Response::Http { .. });
+    let ours = challenges.iter().filter(is_ours);
+    let shown: Vec<_> = ours.map(|it| it.response.shown(dns)).collect();
     let left = record.shown.iter();
     let left = left.filter(|left| !shown.contains(left));
     withdraw(issuing, obtain, left).await?;
-    let first_shown = record.shown_at.filter(|_| record.shown == shown);
-    let shown_at = first_shown.unwrap_or_else(|| clock.now());
     if !challenges.is_empty() {
+        let first_shown = record.shown_at.filter(|_| record.shown == shown);
         // A crash takes nothing away: what will be visible is written down before it is.
         record.shown = shown;
-        record.shown_at = Some(shown_at);
+        record.shown_at = Some(first_shown.unwrap_or_else(|| clock.now()));
         issuing.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
     }
-    let published = PublishedResponses::new(issuing, obtain, &challenges);
-    let ended = published.validated(order, (clock, shown_at)).await;
-    let has_records = obtain.webroots.dns.is_some() && !record.shown.is_empty();
-    if has_records && !matches!(ended, Err(Failure::NotYet { .. })) {
-        withdraw(issuing, obtain, record.shown.iter()).await?;
-        (record.shown, record.shown_at) = (Vec::new(), None);
-        issuing.orders.keep_order(&obtain.certificate, record)?;
+    Ok(challenges)
+}
+
+/// Takes the TXT records of an order away, whatever came of it.
+pub(super) async fn withdraw_records(
+    issuing: &Issuing,
+    obtain: &Obtain,
+    record: &mut OrderRecord,
+) -> Result<(), DiskError> {
+    if obtain.webroots.dns.is_none() || record.shown.is_empty() {
+        return Ok(());
     }
-    ended
+    withdraw(issuing, obtain, record.shown.iter()).await?;
+    (record.shown, record.shown_at) = (Vec::new(), None);
+    issuing.orders.keep_order(&obtain.certificate, record)
 }
 
 /// Takes away what was shown by a process that was cut off, and is not looked for any more. A record that can't be removed
@@ -121,16 +150,17 @@ impl<'a> PublishedResponses<'a> {
         Ok(())
     }
 
-    /// Shows all, looks whether they can be seen, and lets the CA look. They were shown first at the time that is given.
-    async fn validated(
-        &self,
-        order: &mut dyn Order,
-        (clock, shown_at): (&dyn Clock, Timestamp),
-    ) -> Result<(), Failure> {
-        self.publish().await?;
+    /// Looks whether all can be seen.
+    pub async fn seen(&self, clock: &dyn Clock, record: &OrderRecord) -> Result<(), Failure> {
+        let shown_at = record.shown_at.unwrap_or_else(|| clock.now());
         for challenge in self.challenges {
             self.look(challenge, (clock, shown_at)).await?;
         }
+        Ok(())
+    }
+
+    /// Lets the CA look, and waits for what it says.
+    pub async fn validated(&self, order: &mut dyn Order) -> Result<(), Failure> {
         tell(self.obtain, OrderStage::Validate);
         self.is_looked_at.set(true);
         let ended = order.authorize(self.obtain.issuance.challenge).await;
@@ -140,7 +170,7 @@ impl<'a> PublishedResponses<'a> {
 }
 
 impl PublishedResponses<'_> {
-    /// Looks whether a response can be seen. A record takes its time to come to each server of its zone.
+    /// Looks whether one can be seen. A record takes its time to come to each server of its zone.
     async fn look(
         &self,
         challenge: &Challenge,

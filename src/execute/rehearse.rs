@@ -35,10 +35,10 @@ pub async fn rehearse(
     })
 }
 
-/// Takes away what was shown, whatever came of it: nobody goes on with the order.
-struct Cleared<'a> {
-    issuing: &'a Issuing,
-    obtain: &'a Obtain,
+/// Takes away what was shown, whatever came of it: nobody goes on with the order by itself.
+pub(super) struct Cleared<'a> {
+    pub issuing: &'a Issuing,
+    pub obtain: &'a Obtain,
 }
 
 impl Drop for Cleared<'_> {

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     observe::{Addresses, LookupFault, NameLook, Visit, VisitEnd, Webroots},
-    plan::{LOOK_LIMIT, NameVerdict, SelfCheck, judge, stranger},
+    plan::{LOOK_LIMIT, NameVerdict, SelfCheck, judge, judge_proofs, stranger},
     ports::{Answered, CHALLENGE_PATH, Challenge, Issuing, ProbeError, Response},
     values::{CertificateName, Digest, Host, Timestamp},
 };
@@ -70,7 +70,12 @@ impl<'a> Looking<'a> {
         stream::iter(looks).buffered(AT_ONCE).collect().await
     }
 
-    async fn verdict(&self, challenge: &Challenge) -> NameVerdict {
+    /// What a look at one challenge means, whose response is visible or should be.
+    pub async fn verdict(&self, challenge: &Challenge) -> NameVerdict {
+        if let Response::Txt { value, .. } = &challenge.response {
+            let proofs = self.issuing.resolver.proofs(&challenge.name);
+            return judge_proofs(&self.looked_up(proofs).await, value);
+        }
         let responder = &self.issuing.responder;
         match timeout_at(self.by, responder.look(self.webroots, challenge)).await {
             Ok(Ok(())) => {}

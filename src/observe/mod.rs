@@ -9,6 +9,7 @@ mod certificate;
 mod clock_gap;
 mod event;
 mod forget;
+mod hand_order;
 mod holder;
 mod installed;
 mod interest;
@@ -40,6 +41,7 @@ pub use certificate::{CertificateVersion, HeldCertificate, Shelf, Source};
 pub use clock_gap::ClockGap;
 pub use event::{EngineEvent, EventKind};
 pub use forget::{CertificateUser, Forget, Forgotten};
+pub use hand_order::{HandOrder, HandStage, HandTask};
 pub use holder::Holder;
 pub use installed::{
     CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,

@@ -7,6 +7,7 @@
 mod answered;
 mod asked_ca;
 mod backoff;
+mod by_hand;
 mod caa;
 mod candidates;
 mod case;
@@ -57,6 +58,7 @@ use std::{
 
 pub use asked_ca::{OtherCa, PassedOver, choose_cas};
 pub use backoff::next_try;
+pub use by_hand::{AskedByHand, NotByHand, by_hand};
 pub use candidates::{Asked, Candidate, Skipped, candidates};
 pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
@@ -78,7 +80,8 @@ pub use rehearsal::{NoRehearsal, rehearsal};
 pub use renewal::{due_by, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
 pub use self_check::{
-    LOOK_LIMIT, NameVerdict, SelfCheck, SelfCheckFailed, SelfCheckRule, WebPorts, judge, self_check,
+    LOOK_LIMIT, NameVerdict, SelfCheck, SelfCheckFailed, SelfCheckRule, WebPorts, judge,
+    judge_proofs, self_check,
 };
 pub use suggested::{DueRenewal, due_renewal, next_renewal_read, suggestion};
 pub use why::Why;

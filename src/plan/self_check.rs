@@ -6,7 +6,9 @@
 //! no name is looked up. The system's server may be one of a network that has names of its own: that it knows no public
 //! address of a name for which a CA has issued already holds nothing up.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, fmt, net::IpAddr, time::Duration};
+
+use itertools::Itertools;
 
 use thiserror::Error;
 use url::Url;
@@ -19,7 +21,7 @@ use super::{
 use crate::{
     desire::Wanted,
     observe::{Addresses, HeldCertificate, LookupFault, NameLook, Source, Visit, VisitEnd},
-    values::{ChallengeType, Host, Timestamp, preset_at},
+    values::{ChallengeType, Host, Issuer, Timestamp, preset_at},
 };
 
 /// What the settings say about looks before orders.
@@ -84,22 +86,33 @@ pub fn self_check(
     held: Option<&HeldCertificate>,
     now: Timestamp,
 ) -> Option<SelfCheck> {
-    let directory = wanted.issuance.issuer.directory()?;
-    let is_public = wanted.issuance.issuer.is_public();
-    let is_seen = match wanted.issuance.challenge {
-        ChallengeType::Http01 => is_public || rule.is_resolver_named,
+    match wanted.issuance.challenge {
+        ChallengeType::Http01 => {}
         // The record itself is looked for before the CA is.
-        ChallengeType::Dns01 => false,
-    };
+        ChallengeType::Dns01 => return None,
+    }
+    let check = first_check(rule, &wanted.issuance.issuer)?;
     let validated = held.filter(|held| {
         let is_of_ca = matches!(held.source, Source::Acme(_));
         is_of_ca && wanted.names.iter().all(|name| held.covers(name))
     });
+    Some(SelfCheck {
+        was_validated: validated.is_some(),
+        is_urgent: validated.is_some_and(|held| renewal::urgent_from(held) <= now),
+        ..check
+    })
+}
+
+/// How the names of a certificate are looked at for which nothing is known to have been issued.
+pub(super) fn first_check(rule: SelfCheckRule, issuer: &Issuer) -> Option<SelfCheck> {
+    let directory = issuer.directory()?;
+    let is_public = issuer.is_public();
+    let is_seen = is_public || rule.is_resolver_named;
     (rule.is_on && is_seen).then(|| SelfCheck {
         is_public,
         is_resolver_named: rule.is_resolver_named,
-        was_validated: validated.is_some(),
-        is_urgent: validated.is_some_and(|held| renewal::urgent_from(held) <= now),
+        was_validated: false,
+        is_urgent: false,
         identities: preset_at(directory).map_or(&[], |preset| preset.caa),
         ports: WebPorts::USUAL,
     })
@@ -206,6 +219,23 @@ pub fn judge(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameV
         // A name may look otherwise from inside a network: what a CA could validate before must not run out for that.
         NameVerdict::Unseen(problem) if check.is_urgent => NameVerdict::Unsure(problem),
         verdict => verdict,
+    }
+}
+
+/// How much of a TXT record is told, in characters: a proof has 43.
+const LONGEST_TEXT: usize = 60;
+
+/// What the TXT records mean that are where a CA looks for the proof of a name, which has to be this one.
+pub fn judge_proofs(found: &Result<BTreeSet<String>, LookupFault>, proof: &str) -> NameVerdict {
+    match found {
+        Ok(found) if found.contains(proof) => NameVerdict::Seen,
+        Ok(found) if found.is_empty() => NameVerdict::Unseen("there is no TXT record".to_owned()),
+        Ok(found) => {
+            let found = found.iter().map(|text| cut(text, LONGEST_TEXT)).join(", ");
+            NameVerdict::Unseen(format!("its TXT record is another: {found}"))
+        }
+        Err(LookupFault::NoName) => NameVerdict::Unseen("there is no TXT record".to_owned()),
+        Err(fault) => NameVerdict::Unsure(Fault(fault).to_string()),
     }
 }
 
@@ -519,6 +549,25 @@ mod tests {
 
     const V4: &str = "1.2.3.4";
     const V6: &str = "2606:4700::1";
+
+    #[test]
+    fn a_proof_in_dns_is_seen_among_others_and_what_is_there_instead_is_told() {
+        let there = |texts: &[&str]| Ok(texts.iter().map(|&text| text.to_owned()).collect());
+        for (found, expected) in [
+            (there(&["other", "proof"]), ""),
+            (there(&["other"]), "its TXT record is another: other"),
+            (there(&[]), "there is no TXT record"),
+            (Err(LookupFault::NoName), "there is no TXT record"),
+        ] {
+            let verdict = match expected {
+                "" => NameVerdict::Seen,
+                words => NameVerdict::Unseen(words.to_owned()),
+            };
+            assert_eq!(judge_proofs(&found, "proof"), verdict);
+        }
+        let verdict = judge_proofs(&Err(LookupFault::Failure), "proof");
+        assert!(matches!(verdict, NameVerdict::Unsure(_)), "{verdict:?}");
+    }
 
     #[test]
     fn a_look_holds_nothing_up_near_the_end_of_what_a_ca_has_issued() {

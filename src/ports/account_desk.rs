@@ -42,6 +42,11 @@ pub trait AccountDesk {
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.1>
     async fn recover(&self, key: &Secret) -> Result<RegisteredAccount, AuthorityError>;
 
+    /// Where the account is that the CA has for a key; nothing where there is none. Nothing is kept of it.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.1>
+    async fn find(&self, key: &Secret) -> Result<Option<String>, AuthorityError>;
+
     /// Gives the account another key. One that was begun before is ended instead.
     ///
     /// # Errors

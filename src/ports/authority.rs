@@ -148,6 +148,15 @@ pub trait Order {
         key: &Secret,
         names: &BTreeSet<Host>,
     ) -> Result<String, AuthorityError>;
+
+    /// The same with a signing request in DER, whose key is known to who made it alone.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc2986>
+    async fn finalize_request(
+        &mut self,
+        request: &[u8],
+        names: &BTreeSet<Host>,
+    ) -> Result<String, AuthorityError>;
 }
 
 /// What a CA that is too busy, or limits how often we may ask, does not want to be asked.

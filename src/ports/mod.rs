@@ -11,6 +11,7 @@ mod challenge;
 mod consumers;
 mod disk_error;
 mod engine;
+mod hand_orders;
 mod helper_lists;
 mod imports;
 mod ledger;
@@ -49,6 +50,9 @@ pub use consumers::{
 };
 pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
+pub use hand_orders::{
+    CertificateKey, HandOrders, Hands, IssuedCertificate, IssuedFiles, IssuedKey, Waited,
+};
 pub use helper_lists::{HelperLists, ListPlace};
 pub use imports::{
     ClientCertificate, ClientFolder, ImportOutcome, ImportedCertificate, Imports, LeftThere,

@@ -1,5 +1,7 @@
 //! Look-ups in DNS.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -18,4 +20,9 @@ pub trait Resolver {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8659#section-3>
     async fn caa(&self, name: &Host) -> Result<Option<CaaRecords>, LookupFault>;
+
+    /// The texts of the TXT records where a CA looks for the proof of a name, also over aliases (CNAME).
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.4>
+    async fn proofs(&self, name: &Host) -> Result<BTreeSet<String>, LookupFault>;
 }

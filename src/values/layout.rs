@@ -232,6 +232,25 @@ impl Layout {
         Some([certificate, first(&[Piece::PrivateKey, Piece::Combined])?])
     }
 
+    /// How many files each certificate has.
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// What the certificate is called of which the file with the certificate itself lies at this path in the folder; where a
+    /// name is no part of it, what the file is called without its ending.
+    pub fn name_at(&self, path: &Path) -> Option<CertificateName> {
+        let text = path.to_str()?;
+        let mut files = self.files.iter();
+        let file = files.find(|file| !matches!(file.holds, Piece::PrivateKey | Piece::Chain))?;
+        let word = match file.path.split_once(NAME) {
+            Some((before, after)) => text.strip_prefix(before)?.strip_suffix(after)?,
+            None if text == file.path => text.split_once('.').map_or(text, |(stem, _)| stem),
+            None => return None,
+        };
+        CertificateName::parse(word).ok()
+    }
+
     /// Whether a file of some certificate could lie at this path in the server's folder.
     pub fn may_hold(&self, path: &Path) -> bool {
         let is_one = |pattern: &str| match pattern.split_once(NAME) {

@@ -35,16 +35,16 @@ use crate::{
 };
 
 /// A folder with a state of its own, and a CA.
-struct Hand {
+pub struct Hand {
     folder: TempDir,
     directory: String,
 }
 
 /// How a command ended, what it printed, and what it told besides.
-type Ended = (Option<i32>, String, String);
+pub type Ended = (Option<i32>, String, String);
 
 impl Hand {
-    fn at(pebble: &Pebble) -> Self {
+    pub fn at(pebble: &Pebble) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("root.pem"), pebble.root()).unwrap();
         Self {
@@ -53,11 +53,11 @@ impl Hand {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn words(&self, words: &[&str]) -> Vec<String> {
+    pub fn words(&self, words: &[&str]) -> Vec<String> {
         let place = |name: &str| self.path(name).display().to_string();
         let own = [
             format!("--state={}", place("state")),
@@ -73,7 +73,7 @@ impl Hand {
     }
 
     /// Runs a command without a terminal.
-    fn run(&self, words: &[&str]) -> Ended {
+    pub fn run(&self, words: &[&str]) -> Ended {
         let output = Command::new(binary())
             .env_clear()
             .current_dir(self.folder.path())
@@ -89,14 +89,14 @@ impl Hand {
         )
     }
 
-    fn json(&self, words: &[&str]) -> Value {
+    pub fn json(&self, words: &[&str]) -> Value {
         let (code, told, log) = self.run(&[words, &["--format=json"]].concat());
         assert_eq!(code, Some(0), "{told}{log}");
         serde_json::from_str(&told).unwrap()
     }
 
     /// Runs a command on a terminal where somebody types this; all that is seen there.
-    fn typed(&self, words: &[&str], answer: &str) -> (Option<i32>, String) {
+    pub fn typed(&self, words: &[&str], answer: &str) -> (Option<i32>, String) {
         let line = [vec![binary().to_owned()], self.words(words)].concat();
         let mut script = Command::new("script")
             .args(["-qec", &line.join(" "), "/dev/null"])
@@ -129,7 +129,7 @@ impl Hand {
 }
 
 /// All files below a folder that others than their owner may read.
-fn exposed(folder: &Path) -> Vec<PathBuf> {
+pub fn exposed(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -142,7 +142,7 @@ fn exposed(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn openssl(words: &[&str]) -> String {
+pub fn openssl(words: &[&str]) -> String {
     let output = Command::new("openssl").args(words).output();
     let output = output.expect("Debian's package openssl is installed");
     let told = String::from_utf8_lossy(&output.stderr);
@@ -321,6 +321,46 @@ fn the_account_of_a_key_is_taken_over_and_none_is_put_over_another() {
         assert!(log.contains("none is put over it"), "{log}");
         assert_eq!(second.account(), record);
     }
+}
+
+#[test]
+fn an_account_of_the_first_version_is_upgraded_in_manuale_s_file() {
+    let pebble = Pebble::start(1, Behaviour::default());
+    let hand = Hand::at(&pebble);
+    let made = hand.json(&["register", "--yes"]);
+    let (_, record) = hand.account().unwrap();
+    let file = hand.path("account.json");
+    let place = file.display().to_string();
+    let of = |uri: &str| json!({"key": record["key"], "uri": uri, "note": "mine"});
+    let old = of("https://acme-v01.api.letsencrypt.org/acme/reg/1");
+    fs::write(&file, old.to_string()).unwrap();
+    let read = || -> Value { serde_json::from_slice(&fs::read(&file).unwrap()).unwrap() };
+    let (code, told, log) = hand.run(&["upgrade"]);
+    assert_eq!((code, told.as_str()), (Some(2), ""), "{log}");
+    assert!(log.contains("add --yes"), "{log}");
+    assert_eq!(read(), old);
+    let upgraded = hand.json(&["upgrade", "--yes"]);
+    assert_eq!(
+        (&upgraded["outcome"], &upgraded["url"]),
+        (&json!("upgraded"), &made["url"])
+    );
+    assert_eq!(read(), of(made["url"].as_str().unwrap()));
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(hand.json(&["upgrade", &place])["outcome"], "unchanged");
+    // An account that the CA does not have.
+    let key = openssl(&["genrsa", "-traditional", "2048"]);
+    let strange = json!({"key": key, "uri": old["uri"]});
+    fs::write(&file, strange.to_string()).unwrap();
+    let (code, told, log) = hand.run(&["upgrade", "--yes"]);
+    assert_eq!((code, told.as_str()), (Some(6), ""), "{log}");
+    assert_eq!(read(), strange);
+    fs::write(&file, &key).unwrap();
+    let (code, _, log) = hand.run(&["upgrade", "--yes"]);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("nothing to upgrade"), "{log}");
 }
 
 #[tokio::test]
@@ -587,7 +627,7 @@ async fn an_e_mail_address_that_the_ca_refuses_is_told_and_the_account_is_there(
 }
 
 /// Ends its process when dropped.
-struct Holding(std::process::Child);
+pub struct Holding(pub std::process::Child);
 
 impl Drop for Holding {
     fn drop(&mut self) {

@@ -18,6 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
+    by_hand::Hand,
     command_line::{import, import_by},
     support::{
         pebble::{Behaviour, Pebble},
@@ -229,4 +230,35 @@ fn what_certbot_obtained_is_taken_over_whole_without_an_order_or_a_trace() {
 #[test]
 fn what_lego_obtained_is_taken_over_whole_without_an_order_or_a_trace() {
     takes_over(lego, "lego", "accounts");
+}
+
+#[test]
+fn the_account_of_certbot_is_taken_over_by_its_own_file_which_stays() {
+    let pebble = Pebble::start(1, Behaviour::default());
+    let hand = Hand::at(&pebble);
+    let folder = hand.path("certbot");
+    let mut command = Command::new("certbot");
+    command
+        .args(["register", "--non-interactive", "--agree-tos"])
+        .args(["--register-unsafely-without-email", "--key-type", "rsa"])
+        .args(["--server", &pebble.directory()])
+        .env("REQUESTS_CA_BUNDLE", hand.path("root.pem"));
+    for (flag, place) in [("config", "kept"), ("work", "work"), ("logs", "logs")] {
+        command.arg(format!("--{flag}-dir")).arg(folder.join(place));
+    }
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let before = picture(&folder.join("kept"));
+    let mut files = before.keys();
+    let file = files
+        .find(|path| path.ends_with("private_key.json"))
+        .unwrap();
+    let registration = fs::read(file.with_file_name("regr.json")).unwrap();
+    let registration: Value = serde_json::from_slice(&registration).unwrap();
+    let place = file.display().to_string();
+    let taken = hand.json(&["register", "--account", &place]);
+    assert_eq!(taken["outcome"], "recovered");
+    assert_eq!(taken["url"], registration["uri"]);
+    assert_eq!(picture(&folder.join("kept")), before);
 }

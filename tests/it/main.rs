@@ -15,6 +15,7 @@ mod fixtures;
 mod fuzz;
 
 mod guard;
+mod hand_orders;
 mod plan_from;
 mod readme;
 mod render;

@@ -49,8 +49,8 @@ pub(super) struct ChainChoice {
 
 /// What was found on the way to the chain that is wanted.
 struct Offers<'a> {
-    /// The key of the certificate.
-    key: &'a Secret,
+    /// The key of the certificate, where that is ours.
+    key: Option<&'a Secret>,
     /// The certificate itself, in DER.
     leaf: Vec<u8>,
     /// The names of the roots, for people.
@@ -62,7 +62,7 @@ struct Offers<'a> {
 impl ChainChoice {
     /// The chain that is taken for the certificate at this URL: of several that fit the first, and the usual one where none
     /// does.
-    pub(super) async fn chosen(&self, usual: String, key: &Secret, url: &str) -> String {
+    pub(super) async fn chosen(&self, usual: String, key: Option<&Secret>, url: &str) -> String {
         // What is no chain is told by who checks it.
         let Ok((leaf, root)) = x509::leaf_and_root(&usual) else {
             return usual;
@@ -134,8 +134,12 @@ impl ChainChoice {
             return None;
         }
         let source = Source::Acme(self.caller.directory.clone());
-        match x509::check(&chain, offers.key, source) {
-            Ok(_) => Some(chain),
+        let checked = match offers.key {
+            Some(key) => x509::check(&chain, key, source).map(drop),
+            None => x509::check_links(&chain),
+        };
+        match checked {
+            Ok(()) => Some(chain),
             Err(error) => {
                 offers.problem = Some(format!("{unusable}: {error}"));
                 None

@@ -63,6 +63,10 @@ impl AccountDesk for AcmeAuthority {
         self.registration.recover(key).await
     }
 
+    async fn find(&self, key: &Secret) -> Result<Option<String>, AuthorityError> {
+        self.registration.found(&SigningKey::of_pem(key)?).await
+    }
+
     async fn roll_over(&self) -> Result<RolledOver, AuthorityError> {
         self.registration.roll_over().await
     }

@@ -30,6 +30,7 @@ mod registering;
 mod renewal_info;
 mod revocation;
 mod signer;
+mod signing_request;
 mod thumbprint;
 
 use std::{cell::Cell, collections::BTreeSet, rc::Rc};

@@ -7,7 +7,6 @@ use std::{
 
 use async_trait::async_trait;
 use instant_acme::{AuthorizationStatus, OrderStatus};
-use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::{
     authorizations::{self, Authorization, OfferedChallenge, verdict},
@@ -16,6 +15,7 @@ use super::{
     error::{CallError, pause},
     patience::{LONGEST_RETRY_AFTER, Patience},
     record::{ResponseHead, printable},
+    signing_request::signing_request,
 };
 use crate::{
     ports::{AuthorityError, Offer, Order, Problem},
@@ -357,7 +357,7 @@ impl AcmeOrder {
     }
 
     /// The chain of the certificate that there is now, as the CA or the settings prefer it.
-    async fn fetch(&mut self, key: &Secret) -> Result<String, AuthorityError> {
+    async fn fetch(&mut self, key: Option<&Secret>) -> Result<String, AuthorityError> {
         let order = &mut self.order;
         let fetched = async || order.certificate().await;
         let (fetched, _) = self.caller.call(Repeat::Safe, fetched).await?;
@@ -424,13 +424,35 @@ impl Order for AcmeOrder {
         key: &Secret,
         names: &BTreeSet<Host>,
     ) -> Result<String, AuthorityError> {
+        let request = || signing_request(key, names);
+        self.complete(names, request).await?;
+        self.fetch(Some(key)).await
+    }
+
+    async fn finalize_request(
+        &mut self,
+        request: &[u8],
+        names: &BTreeSet<Host>,
+    ) -> Result<String, AuthorityError> {
+        self.complete(names, || Ok(request.to_vec())).await?;
+        self.fetch(None).await
+    }
+}
+
+impl AcmeOrder {
+    /// Asks for the certificate where that was not done yet, and waits until it is there.
+    async fn complete(
+        &mut self,
+        names: &BTreeSet<Host>,
+        request: impl FnOnce() -> Result<Vec<u8>, AuthorityError>,
+    ) -> Result<(), AuthorityError> {
         if self.status() == OrderStatus::Pending {
             let mut patience = Patience::of(VALIDATION_LIMIT, &self.caller.clock);
             self.wait_for_validation(&mut patience).await?;
         }
         self.check(names)?;
         if self.status() == OrderStatus::Ready {
-            self.submit(&signing_request(key, names)?).await?;
+            self.submit(&request()?).await?;
         }
         match self.status() {
             OrderStatus::Invalid => return Err(self.problems().await),
@@ -448,7 +470,7 @@ impl Order for AcmeOrder {
                     .await?;
             }
         }
-        self.fetch(key).await
+        Ok(())
     }
 }
 
@@ -459,50 +481,5 @@ fn listed(names: &BTreeSet<String>) -> String {
     match names.as_slice() {
         [] => "no name".to_owned(),
         names => printable(&names.join(", "), LONGEST),
-    }
-}
-
-/// What is signed with the certificate's key and sent to the CA.
-///
-/// <https://www.rfc-editor.org/rfc/rfc2986#section-4>
-fn signing_request(key: &Secret, names: &BTreeSet<Host>) -> Result<Vec<u8>, AuthorityError> {
-    let unusable = |error| Caller::ours("the certificate's key can't be used", error);
-    let key = KeyPair::from_pem(key.expose()).map_err(unusable)?;
-    let mut params = CertificateParams::new(names.iter().map(Host::to_string).collect::<Vec<_>>())
-        .map_err(unusable)?;
-    // rcgen would put a common name of its own there, which CAs read as one more host name.
-    params.distinguished_name = DistinguishedName::new();
-    Ok(params
-        .serialize_request(&key)
-        .map_err(unusable)?
-        .der()
-        .to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use x509_parser::prelude::{FromDer, ParsedExtension, X509CertificationRequest};
-
-    use super::*;
-
-    #[test]
-    fn a_signing_request_has_the_names_and_nothing_else() {
-        let key = Secret::new(KeyPair::generate().unwrap().serialize_pem());
-        let names = ["b.example", "a.example"]
-            .map(|name| Host::parse(name).unwrap())
-            .into();
-        let der = signing_request(&key, &names).unwrap();
-        let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
-        assert_eq!(request.certification_request_info.subject.iter().count(), 0);
-        let extensions = request.requested_extensions().unwrap().collect::<Vec<_>>();
-        let [ParsedExtension::SubjectAlternativeName(found)] = extensions.as_slice() else {
-            panic!("{extensions:?}");
-        };
-        let found = found
-            .general_names
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>();
-        assert_eq!(found, ["DNSName(a.example)", "DNSName(b.example)"]);
     }
 }

@@ -45,7 +45,7 @@ enum Mark {
 
 /// An account stays where it is: what it obtained is used without it.
 const ACCOUNT: &str = "quaymaster registers an account of its own with its first order, and certificates need none until then; \
-                       `quaymaster register --account FILE` takes over one whose key is in PEM, or manuale's account.json";
+                       `quaymaster register --account FILE` takes over one whose key is in PEM, in certbot's private_key.json, or in manuale's account.json";
 
 /// Every client that is known. The first whose marks are all there counts.
 const CLIENTS: &[ClientRow] = &[

@@ -115,7 +115,7 @@ impl Access {
     }
 }
 
-fn put(beside: &Path, path: &Path, durability: Durability) -> Result<(), DiskError> {
+pub(super) fn put(beside: &Path, path: &Path, durability: Durability) -> Result<(), DiskError> {
     let renamed = fs::rename(beside, path).map_err(told("put in place", path));
     whole(beside, renamed)?;
     match durability {

@@ -84,16 +84,21 @@ impl Lock {
         if !Self::is_held(state)? {
             return Ok(false);
         }
+        let pid = Self::holder(state)?.and_then(|pid| i32::try_from(pid).ok());
+        Ok(pid.is_some_and(|pid| kill(Pid::from_raw(pid), Signal::SIGHUP).is_ok()))
+    }
+
+    /// The number of the process that was the last to take the lock; nothing where that means nothing here.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn holder(state: &Path) -> Result<Option<u32>, DiskError> {
         let who = files::read(&state.join("lock"))?.unwrap_or_default();
-        let told = who
-            .trim()
-            .split_once(' ')
-            .and_then(|(pid, namespace)| Some((pid.parse().ok()?, namespace)));
-        Ok(told.is_some_and(|(pid, theirs): (i32, _)| {
-            pid > 0
-                && namespace().as_deref() == Some(theirs)
-                && kill(Pid::from_raw(pid), Signal::SIGHUP).is_ok()
-        }))
+        let told = who.trim().split_once(' ').and_then(|(pid, theirs)| {
+            let pid = pid.parse().ok().filter(|pid| *pid > 0);
+            pid.filter(|_| namespace().as_deref() == Some(theirs))
+        });
+        Ok(told)
     }
 }
 

@@ -25,6 +25,7 @@
 //! state/forgets/NAME.json                         a request to archive a certificate, and what became of it
 //! state/templates.json                            the user's templates that are in use, until new ones were seen to be good
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
+//! state/by-hand/WORD/…                            orders that people make by commands; no daemon looks there
 //! state/{mark,alive,status.json,lock}
 //! CONFIG/quaymaster-….conf                        rendered, readable by everybody
 //! CONFIG/closed/HOST                              the site of this host is shut, whatever its file says
@@ -45,9 +46,11 @@ mod delivery;
 mod deployed;
 mod fallback;
 mod files;
+mod hand_folder;
 mod helper_lists;
 mod import;
 mod inside;
+mod issued;
 mod key_access;
 mod ledger;
 mod lock;
@@ -79,9 +82,11 @@ use std::{
 use helper_lists::Lists;
 use memory::Memory;
 
-pub use account_file::{AccountKey, account_key};
+pub use account_file::{AccountKey, account_key, move_account};
 pub use by_hand::{FoundCertificate, FoundKey};
 pub use consumers::try_owner;
+pub use hand_folder::{HandFolder, HandPlace};
+pub use issued::{FoundFiles, LaidOut, certificate_key, details_of, found_files, signing_request};
 pub use lock::Lock;
 pub use look::{FolderLook, KeyLook, LyingResponse, configurations, lacks, look, responses};
 pub use named::AnyFiles;
@@ -165,6 +170,26 @@ impl Folders {
         self.password_file.as_deref()
     }
 
+    /// What it takes to obtain a certificate, with no engine.
+    pub fn issuing(
+        self: Rc<Self>,
+        authorities: Rc<dyn Authorities>,
+        probe: &Rc<dyn Probe>,
+        clock: &Rc<dyn Clock>,
+        (resolver, visitor): (Rc<dyn Resolver>, Rc<dyn Visitor>),
+    ) -> Issuing {
+        Issuing {
+            authorities,
+            certificates: self.clone(),
+            attempts: self.clone(),
+            orders: self.clone(),
+            responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
+            ledger: self,
+            resolver,
+            visitor,
+        }
+    }
+
     /// All ports: these folders are each of those that keep something, and the others are given.
     pub fn ports(
         self: Rc<Self>,
@@ -175,16 +200,9 @@ impl Folders {
         (resolver, visitor): (Rc<dyn Resolver>, Rc<dyn Visitor>),
     ) -> Ports {
         Ports {
-            issuing: Issuing {
-                authorities,
-                certificates: self.clone(),
-                attempts: self.clone(),
-                orders: self.clone(),
-                ledger: self.clone(),
-                responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
-                resolver,
-                visitor,
-            },
+            issuing: self
+                .clone()
+                .issuing(authorities, &probe, &clock, (resolver, visitor)),
             engine,
             folders: self.clone(),
             lists: self.clone(),

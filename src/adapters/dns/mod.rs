@@ -26,7 +26,7 @@ pub use self::records::{DnsAccess, RecordResponder};
 use self::{place::ZoneServer, question::Reply, resolv_conf::system_servers};
 use crate::{
     observe::{Addresses, CaaIssuer, CaaRecord, CaaRecords, LookupFault},
-    ports::Resolver,
+    ports::{Resolver, txt_name},
     values::Host,
 };
 
@@ -87,7 +87,14 @@ impl DnsResolver {
         name: &Host,
         kind: RecordType,
     ) -> Result<(Vec<RData>, Option<Name>), LookupFault> {
-        let mut at = plain(name)?;
+        self.records_at(plain(name)?, kind).await
+    }
+
+    async fn records_at(
+        &self,
+        mut at: Name,
+        kind: RecordType,
+    ) -> Result<(Vec<RData>, Option<Name>), LookupFault> {
         let mut seen = BTreeSet::from([at.clone()]);
         let mut alias = None;
         for _ in 0..MOST_ALIASES {
@@ -173,6 +180,18 @@ impl Resolver for DnsResolver {
             }
         }
         Ok(Addresses { all, alias })
+    }
+
+    async fn proofs(&self, name: &Host) -> Result<BTreeSet<String>, LookupFault> {
+        let at = txt_name(name);
+        let at = Name::from_ascii(format!("{at}."))
+            .map_err(|_| LookupFault::Refused(format!("{at} is no name")))?;
+        let (records, _) = self.records_at(at, RecordType::TXT).await?;
+        let text = |data: &RData| match data {
+            RData::TXT(text) => String::from_utf8(text.txt_data.concat()).ok(),
+            _ => None,
+        };
+        Ok(records.iter().filter_map(text).take(MOST_RECORDS).collect())
     }
 
     async fn caa(&self, name: &Host) -> Result<Option<CaaRecords>, LookupFault> {

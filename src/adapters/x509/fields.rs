@@ -72,7 +72,7 @@ pub(super) fn names_in_order(leaf: &X509Certificate<'_>) -> Result<Vec<String>, 
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6>
-fn name(name: &GeneralName<'_>) -> Option<String> {
+pub(super) fn name(name: &GeneralName<'_>) -> Option<String> {
     match *name {
         GeneralName::DNSName(name) => Some(harmless(&name.to_ascii_lowercase())),
         GeneralName::IPAddress(bytes) => {

@@ -3,6 +3,7 @@
 
 mod details;
 mod fields;
+mod request;
 mod roots;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use x509_parser::{
 pub use details::{CertificateDetails, ChainLink, details};
 pub use fields::serial_of;
 use fields::{issuer, issuer_key, key_type, names, names_in_order, own_key, serial};
+pub use request::{RequestError, SigningRequest, check_requested, signing_request};
 
 use super::pem::{self, PemError};
 use crate::{
@@ -210,13 +212,40 @@ pub fn check_new(new: &NewCertificate<'_>) -> Result<HeldCertificate, Certificat
 /// # Errors
 /// Says since when or from when on it is not.
 pub fn check_dates(certificate: &HeldCertificate, now: Timestamp) -> Result<(), CertificateError> {
-    if now + CLOCK_SKEW < certificate.not_before {
-        return Err(CertificateError::NotYet(certificate.not_before));
+    check_times((certificate.not_before, certificate.not_after), now)
+}
+
+fn check_dates_of(leaf: &X509Certificate<'_>, now: Timestamp) -> Result<(), CertificateError> {
+    let time = |time: &ASN1Time| Timestamp::from_seconds(time.timestamp());
+    let validity = leaf.validity();
+    check_times((time(&validity.not_before), time(&validity.not_after)), now)
+}
+
+fn check_times(
+    (not_before, not_after): (Timestamp, Timestamp),
+    now: Timestamp,
+) -> Result<(), CertificateError> {
+    if now + CLOCK_SKEW < not_before {
+        return Err(CertificateError::NotYet(not_before));
     }
-    if certificate.not_after <= now {
-        return Err(CertificateError::Expired(certificate.not_after));
+    if not_after <= now {
+        return Err(CertificateError::Expired(not_after));
     }
     Ok(())
+}
+
+/// Checks that the certificates of a chain (PEM, leaf first) belong together, with no look at its key.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn check_links(chain: &str) -> Result<(), CertificateError> {
+    let chain = pem::certificates(chain.as_bytes()).map_err(CertificateError::Text)?;
+    let ders = certificates(&chain.text)?;
+    let parsed = ders.iter().enumerate();
+    let parsed = parsed.map(|(index, der)| parse(index, der));
+    let parsed = parsed.collect::<Result<Vec<_>, _>>()?;
+    check_signatures(&parsed)?;
+    check_chain(&ders, &parsed)
 }
 
 /// The first name of a certificate in DER, in its own order.

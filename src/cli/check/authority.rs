@@ -5,7 +5,7 @@ use crate::{
     adapters::{acme::Directory, disk},
     cli::{
         Call,
-        setup::{ca_root, https_proxy},
+        ca_setup::{ca_root, https_proxy},
     },
     daemon::Daemon,
     desire::Desired,

@@ -1,6 +1,6 @@
 //! The look before an order, at servers and a DNS that do not answer.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use url::Url;
 
@@ -30,6 +30,10 @@ impl Resolver for Zones {
 
     async fn caa(&self, _: &Host) -> Result<Option<CaaRecords>, LookupFault> {
         Ok(None)
+    }
+
+    async fn proofs(&self, _: &Host) -> Result<BTreeSet<String>, LookupFault> {
+        Ok(BTreeSet::new())
     }
 }
 
