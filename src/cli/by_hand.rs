@@ -4,7 +4,6 @@
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use clap::{Arg, ArgAction};
-use itertools::Itertools;
 use serde::Serialize;
 
 use super::{Call, Exit, Failure, hands::TerminalHands, json, print, setup};
@@ -57,7 +56,18 @@ impl HandWish {
 
     /// The names, as they are written on a command line.
     pub(super) fn listed(&self) -> String {
-        self.names.iter().join(" ")
+        words_for(&self.names)
+    }
+}
+
+/// What is written on a command line for an order of these names.
+pub(super) fn words_for<'n>(names: impl IntoIterator<Item = &'n Host>) -> String {
+    let names: Vec<_> = names.into_iter().collect();
+    let needs_dns = names.iter().any(|name| name.is_wildcard());
+    let words = shell_words::join(names.iter().map(|name| name.as_str()));
+    match needs_dns {
+        true => format!("--method dns {words}"),
+        false => words,
     }
 }
 

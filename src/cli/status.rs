@@ -4,7 +4,9 @@ use itertools::Itertools;
 use serde::Serialize;
 
 use super::{
-    Call, Exit, Failure, json, print, setup,
+    Call, Exit, Failure,
+    by_hand::words_for,
+    json, print, setup,
     table::{hanging, table},
     terminal::{Paint, width},
 };
@@ -62,7 +64,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 /// Orders by commands, with what each waits for.
 fn orders(call: &Call, orders: &[HandOrder]) -> Vec<String> {
     let told = orders.iter().map(|order| {
-        let names = order.names.iter().join(" ");
+        let names = words_for(&order.names);
         let waits = match (order.stage, order.tasks.as_slice()) {
             (HandStage::Finalized, _) => {
                 format!(
@@ -77,11 +79,12 @@ fn orders(call: &Call, orders: &[HandOrder]) -> Vec<String> {
             }
             (HandStage::Open, tasks) => {
                 let each = tasks.iter().map(HandTask::awaited);
-                format!("waits for {}", each.collect::<Vec<_>>().join(" and "))
+                format!("waits for {}", each.dedup().join(" and "))
             }
         };
         let ca = call.settings.cas.called(&order.ca);
-        format!("{names} at {ca}, since {}: {waits}", order.begun)
+        let asked = order.names.iter().join(" ");
+        format!("{asked} at {ca}, since {}: {waits}", order.begun)
     });
     told.collect()
 }

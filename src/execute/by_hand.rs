@@ -20,6 +20,7 @@ use crate::{
         Waited,
     },
     report::{OrderStage, chain},
+    values::{Digest, Secret},
 };
 
 /// Why an order by commands has not come to its end.
@@ -136,6 +137,7 @@ impl HandCall<'_> {
             None => {
                 authority.prepare().await?;
                 note.stage = HandStage::Open;
+                note.finalized_with = None;
                 self.orders.keep_hand_order(&note)?;
                 open(issuing, &*authority, obtain, &mut record, ledger).await?
             }
@@ -193,6 +195,7 @@ impl HandCall<'_> {
             webroot: None,
             tasks: Vec::new(),
             key_type: Some(obtain.issuance.key_type),
+            finalized_with: None,
             stage: HandStage::Open,
         };
         // A record without an order is new, and so is its key.
@@ -321,19 +324,31 @@ impl HandCall<'_> {
             issuing, obtain, ..
         } = *self;
         self.keyed(under_way, key).await?;
-        let UnderWay { order, record, .. } = under_way;
+        let UnderWay {
+            order,
+            record,
+            note,
+        } = under_way;
         let mut entered = Vec::new();
         self.ledger(&mut entered)
             .enter_certificate(obtain, order.url())?;
         tell(obtain, OrderStage::Finalize);
+        let names = &obtain.names;
         let chain = match key {
-            CertificateKey::Request(request) => {
-                order.finalize_request(request, &obtain.names).await?
-            }
+            CertificateKey::Request(request) => order.finalize_request(request, names).await,
             CertificateKey::Own | CertificateKey::Given(_) => {
-                order.finalize(&record.key, &obtain.names).await?
+                order.finalize(&record.key, names).await
             }
         };
+        if let Err(error) = &chain
+            && error.is_refusal()
+        {
+            // There is none, and another key or signing request may be taken.
+            note.stage = HandStage::Authorized;
+            note.finalized_with = None;
+            self.orders.keep_hand_order(note)?;
+        }
+        let chain = chain?;
         let put = files.put(&IssuedCertificate {
             names: &obtain.names,
             chain: &chain,
@@ -362,25 +377,37 @@ impl HandCall<'_> {
             issuing, obtain, ..
         } = *self;
         let UnderWay { record, note, .. } = under_way;
-        let wanted = obtain.issuance.key_type;
-        if note.stage != HandStage::Finalized {
-            let other = match key {
-                CertificateKey::Request(_) => None,
-                CertificateKey::Given(given) if record.key == **given => None,
-                CertificateKey::Given(given) => Some(((*given).clone(), None)),
-                CertificateKey::Own if note.key_type == Some(wanted) => None,
-                CertificateKey::Own => {
-                    Some((issuing.authorities.new_key(wanted).await?, Some(wanted)))
-                }
+        let with = |own: &Secret| match key {
+            CertificateKey::Own => Digest::of(own.expose()),
+            CertificateKey::Given(given) => Digest::of(given.expose()),
+            CertificateKey::Request(request) => Digest::of(request),
+        };
+        if note.stage == HandStage::Finalized {
+            return match note.finalized_with == Some(with(&record.key)) {
+                true => Ok(()),
+                false => Err(Failure::Run {
+                    problem: "its certificate was asked for before with another key or signing request; name that one again by \
+                              --key or --csr, or none where none was named: the files are still to be written"
+                        .to_owned(),
+                }),
             };
-            if let Some((key, key_type)) = other {
-                record.key = key;
-                note.key_type = key_type;
-                issuing.orders.keep_order(&obtain.certificate, record)?;
-            }
-            note.stage = HandStage::Finalized;
-            self.orders.keep_hand_order(note)?;
         }
+        let wanted = obtain.issuance.key_type;
+        let other = match key {
+            CertificateKey::Request(_) => None,
+            CertificateKey::Given(given) if record.key == **given => None,
+            CertificateKey::Given(given) => Some(((*given).clone(), None)),
+            CertificateKey::Own if note.key_type == Some(wanted) => None,
+            CertificateKey::Own => Some((issuing.authorities.new_key(wanted).await?, Some(wanted))),
+        };
+        if let Some((key, key_type)) = other {
+            record.key = key;
+            note.key_type = key_type;
+            issuing.orders.keep_order(&obtain.certificate, record)?;
+        }
+        note.finalized_with = Some(with(&record.key));
+        note.stage = HandStage::Finalized;
+        self.orders.keep_hand_order(note)?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::{Host, KeyType, Timestamp};
+use crate::values::{Digest, Host, KeyType, Timestamp};
 
 /// An order that somebody makes by commands, as far as it got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct HandOrder {
     pub tasks: Vec<HandTask>,
     /// The kind of the key on record; nothing where that is one of the user's own.
     pub key_type: Option<KeyType>,
+    /// What the certificate was asked for with, a key or a signing request; nothing where it was not asked for yet.
+    #[serde(default)]
+    pub finalized_with: Option<Digest>,
     /// How far it got.
     pub stage: HandStage,
 }

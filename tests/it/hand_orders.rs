@@ -629,3 +629,34 @@ async fn records_are_looked_for_and_a_wildcard_is_proven_beside_its_name() {
     );
     assert_eq!(orders(&pebble), 1);
 }
+
+#[test]
+fn files_that_could_not_be_written_are_by_the_next_call_with_the_key_of_the_certificate() {
+    let (web, pebble, hand) = stage();
+    let webroot = format!("--webroot={}", web.root().display());
+    let issue = ["issue", "shop.example", &webroot];
+    // There is a file where the folder should be.
+    let (code, printed, log) = hand.run(&[&issue[..], &["--output=root.pem/certs"]].concat());
+    assert_eq!((code, printed.as_str()), (Some(3), ""), "{log}");
+    assert!(log.contains("root.pem"), "{log}");
+    let (_, status, _) = hand.run(&["status"]);
+    assert!(status.contains("its certificate was asked for"), "{status}");
+    let key = hand.path("own.pem");
+    fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let place = key.display().to_string();
+    let (code, _, log) = hand.run(&[&issue[..], &["--key", &place]].concat());
+    assert_eq!(code, Some(3), "{log}");
+    assert!(log.contains("asked for before with another key"), "{log}");
+    hand.json(&issue);
+    assert_fits(
+        &hand.path("shop.example.crt"),
+        &hand.path("shop.example.pem"),
+    );
+    let requests = pebble.requests();
+    let finalized = requests
+        .iter()
+        .filter(|line| line.contains("finalize-order"));
+    assert_eq!((orders(&pebble), finalized.count()), (1, 1), "{requests:?}");
+    assert_eq!(names(&hand.path("state/by-hand")), Vec::<String>::new());
+}

@@ -138,6 +138,7 @@ mod tests {
             webroot: None,
             tasks: Vec::new(),
             key_type: None,
+            finalized_with: None,
             stage: HandStage::Open,
         };
         folder.keep_hand_order(&order).expect("it is kept");
