@@ -12,6 +12,7 @@ mod found;
 mod health;
 mod import;
 mod info;
+mod listening;
 mod log;
 mod manual;
 mod once;

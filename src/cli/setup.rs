@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{Call, Failure, outputs};
+use super::{Call, Failure, listening, outputs};
 use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeAuthority, AcmeSettings},
@@ -22,7 +22,7 @@ use crate::{
         templates::TemplateFolder,
         visitor::TcpVisitor,
     },
-    daemon::{BREATH, Daemon},
+    daemon::{BREATH, Daemon, MISSED, Questions},
     desire::{self, Complaint, Origin},
     observe::Bearer,
     plan,
@@ -180,6 +180,7 @@ pub(super) fn daemon(
         template_files,
         own: own.map(|own| own.id.clone()),
         doubt: None,
+        questions: Questions::default(),
     })
 }
 
@@ -191,12 +192,7 @@ pub(super) async fn listen(call: &Call, daemon: &mut Daemon) -> Result<(), Failu
     let ports = &mut daemon.ports;
     let listener = ChallengeListener::start(at, ports.probe.clone())
         .await
-        .map_err(|error| {
-            Failure::Usage(format!(
-                "listen-http: nobody can listen at {at} from here: {error}; end what listens there, write another address, or \
-                 let this program have it (ports below 1024 are root's, or need the capability NET_BIND_SERVICE)"
-            ))
-        })?;
+        .map_err(|error| listening::cannot_listen("listen-http", at, &error))?;
     let webroots = ports.issuing.responder.clone();
     ports.issuing.responder = Rc::new(vec![webroots, Rc::new(listener) as Rc<dyn Responder>]);
     Ok(())
@@ -445,7 +441,7 @@ pub(super) fn now() -> Timestamp {
 pub(super) fn works(call: &Call, folders: &Folders, now: Timestamp) -> Result<Works, DiskError> {
     let breathes = folders
         .last_breath()?
-        .is_some_and(|last| now.since(last) <= BREATH * super::health::MISSED);
+        .is_some_and(|last| now.since(last) <= BREATH * MISSED);
     Ok(match (Lock::is_held(&call.settings.state)?, breathes) {
         (false, _) => Works::No,
         (true, true) => Works::Well,

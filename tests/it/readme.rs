@@ -20,6 +20,7 @@ const PLACES: &[(&str, &str)] = &[
     ("### A CA of your own", "ca-settings"),
     ("### Labels of other tools", "dialects"),
     ("## Files of your own", "output-settings"),
+    ("### Metrics", "metrics"),
     ("### Filters", "filters"),
 ];
 
