@@ -7,8 +7,8 @@ use itertools::{Itertools, merge};
 
 use super::Tally;
 use crate::{
-    desire::{Complaint, Desired, LabelRules},
-    observe::{Attempt, HeldCertificate, Observed, Snapshot, Subject},
+    desire::{Complaint, Consumer, Desired, LabelRules},
+    observe::{Attempt, HeldCertificate, Observed, PartName, Refused, Snapshot, Subject},
     plan::{self, Plan},
     values::{CertificateName, Timestamp},
 };
@@ -76,6 +76,23 @@ impl Overview {
         let is_wanted = self.desired.certificates.contains_key(name);
         let record = self.observed.renewal(name);
         (is_wanted && !self.instead.contains_key(name)).then(|| plan::due_renewal(held, record).at)
+    }
+
+    /// The parts that a server refused and that are held back, without those that some servers are known to refuse: these do
+    /// no harm.
+    pub fn held_back<'o>(
+        &'o self,
+        consumer: &'o Consumer,
+    ) -> impl Iterator<Item = (&'o PartName, &'o Refused)> {
+        let installed = self.observed.installed.get(&consumer.name);
+        let refused = installed.into_iter().flat_map(|it| &it.trial.refused);
+        let is_excused = |part: &PartName| {
+            let mut own = consumer.own_files().iter();
+            own.any(|own| {
+                own.excuse.is_some() && part.file().is_some_and(|it| it.as_str() == own.file)
+            })
+        };
+        refused.filter(move |(part, _)| !is_excused(part))
     }
 
     /// The last try at this, if it failed and nothing has come of it since.

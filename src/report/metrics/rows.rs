@@ -156,9 +156,10 @@ pub const METRICS: &[MetricRow] = &[
         doc: "Files and certificates that the server refused, and that are held back until they change",
         set: None,
         of: Of::All(|overview, samples| {
-            for_consumers(overview, samples, |installed| {
-                size(installed.trial.refused.len())
-            });
+            for (name, consumer) in &overview.desired.consumers {
+                let parts = overview.held_back(consumer).count();
+                samples.add(&[("consumer", name.as_str())], size(parts));
+            }
         }),
     },
     MetricRow {

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     desire::tests::{container, proxy},
-    observe::{Attempt, Bearer, Counted, Ledger, LedgerEntry, Observed, Subject},
+    observe::{
+        Attempt, Bearer, Counted, Installed, Ledger, LedgerEntry, Observed, PartName, Refused,
+        Subject,
+    },
     report::overview::tests::{NOW, overview, settled},
-    values::{CaSettings, CaTable, Digest, Limit, Retry},
+    values::{CaSettings, CaTable, Digest, FileName, Limit, Retry},
 };
 
 fn shop(name: &str, number: u8) -> Bearer {
@@ -179,4 +182,29 @@ fn thousands_of_certificates_are_written_a_few_hundred_at_a_time_and_are_not_too
     assert_eq!(most.max(), Some(AT_ONCE));
     let bytes: usize = pieces.iter().map(Vec::len).sum();
     assert!(bytes < SITES * 500, "{bytes} bytes");
+}
+
+#[test]
+fn a_refused_part_is_counted_unless_some_servers_are_known_to_refuse_it() {
+    let mut overview = overview([proxy(), shop("shop", 4)]);
+    let refused = Refused {
+        unit: Digest::of("it"),
+        reason: "it is old".to_owned(),
+        at: NOW,
+    };
+    let name = overview.desired.consumers.keys().next().expect("the proxy");
+    let mut installed = Installed::clone(&overview.observed.installed[name]);
+    for file in [
+        "quaymaster--unknown-http.conf",
+        "quaymaster-shop.example.conf",
+    ] {
+        let file = FileName::parse(file).expect("a file");
+        let part = PartName::File(file);
+        installed.trial.refused.insert(part, refused.clone());
+    }
+    let installed = Rc::new(installed);
+    overview.observed.installed.insert(name.clone(), installed);
+    let text = written(overview, &[]);
+    let parts = "quaymaster_consumer_quarantined_parts{consumer=\"proxy\"}";
+    assert_eq!(number(&text, parts), Some("1"), "{text}");
 }

@@ -59,7 +59,7 @@ fn server(overview: &Overview, consumer: &Consumer) -> ServerView {
     let installed = overview.observed.installed.get(&consumer.name);
     let installed = installed.cloned().unwrap_or_default();
     let (level, word, why) = state(overview, consumer, &installed);
-    let refused = installed.trial.refused.iter().take(MOST_PARTS);
+    let refused = overview.held_back(consumer).take(MOST_PARTS);
     let seen = match installed.progress {
         Progress::Proven { at } => Some(Moment::of(at, overview.now)),
         _ => None,
@@ -107,7 +107,7 @@ fn state(
         return (Level::Bad, "not up to date", problem);
     }
     match &installed.progress {
-        _ if !installed.trial.refused.is_empty() => {
+        _ if overview.held_back(consumer).next().is_some() => {
             let why = "it refused what is listed below, which is held back until it changes";
             (Level::Warn, "parts held back", why.to_owned())
         }
