@@ -4,7 +4,6 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    convert::Infallible,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     rc::Rc,
@@ -13,16 +12,10 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
 
+use super::server;
 use crate::{
     observe::Webroots,
     ports::{
@@ -31,16 +24,8 @@ use crate::{
     },
 };
 
-/// Connections at the same time; whoever comes beyond waits. A CA looks from a handful of places at once.
-///
-/// <https://letsencrypt.org/docs/multi-perspective-validation-faq/>
-const AT_ONCE: usize = 64;
-
-/// How long one may last: a request is a line and a few headers.
+/// How long a connection may last: a request is a line and a few headers.
 const LONGEST: Duration = Duration::from_secs(10);
-
-/// The pause where the system has no room for one more.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// The listener, with what it shows at this moment.
 pub struct ChallengeListener {
@@ -56,11 +41,16 @@ impl ChallengeListener {
     /// # Errors
     /// When nobody may listen there, or somebody does.
     pub async fn start(at: SocketAddr, probe: Rc<dyn Probe>) -> io::Result<Self> {
-        let socket = TcpListener::bind(at).await?;
-        let at = from_here(socket.local_addr()?);
         let bodies = Rc::<RefCell<BTreeMap<String, Bytes>>>::default();
-        tokio::task::spawn_local(serve(socket, bodies.clone()));
-        Ok(Self { at, bodies, probe })
+        let shown = Rc::clone(&bodies);
+        let at = server::serve(at, LONGEST, async move |request| {
+            answer(request.method(), request.uri().path(), &shown.borrow())
+        });
+        Ok(Self {
+            at: from_here(at.await?),
+            bodies,
+            probe,
+        })
     }
 }
 
@@ -112,49 +102,6 @@ impl Responder for ChallengeListener {
         }
         Vec::new()
     }
-}
-
-async fn serve(socket: TcpListener, bodies: Rc<RefCell<BTreeMap<String, Bytes>>>) {
-    let places = std::sync::Arc::new(Semaphore::new(AT_ONCE));
-    loop {
-        // It is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
-        };
-        match socket.accept().await {
-            Ok((stream, _)) => {
-                let bodies = bodies.clone();
-                tokio::task::spawn_local(async move {
-                    // Who asks wrongly or goes away is told by the CA, if it matters.
-                    let _ = timeout(LONGEST, converse(stream, &bodies)).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::debug!("no connection could be taken: {error}");
-                sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Answers one request.
-async fn converse(
-    stream: TcpStream,
-    bodies: &RefCell<BTreeMap<String, Bytes>>,
-) -> Result<(), hyper::Error> {
-    let service = service_fn(async |request: Request<Incoming>| {
-        Ok::<_, Infallible>(answer(
-            request.method(),
-            request.uri().path(),
-            &bodies.borrow(),
-        ))
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
 }
 
 fn answer(

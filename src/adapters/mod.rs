@@ -12,10 +12,12 @@ pub mod http;
 pub mod https_proxy;
 mod jwk;
 pub mod listener;
+pub mod page_listener;
 pub mod pem;
 pub mod probe;
 #[cfg(test)]
 mod probe_tests;
+mod server;
 mod starttls;
 pub mod templates;
 pub mod visitor;

@@ -13,7 +13,7 @@ use crate::{
     ports::{Probe, ProbeError, Vitals},
     report::{
         Finding, Findings, Status, chain,
-        explain::{Inspection, ProxyAnswers, explain},
+        explain::{Inspection, LookedAt, ProxyAnswers, explain},
     },
     values::{Host, Protocol},
 };
@@ -100,8 +100,10 @@ async fn tell(
             setup::works(call, folders, survey.now)?,
             folders.last_breath()?,
         ),
-        seen: &seen,
-        listening: &listening,
+        looked: Some(LookedAt {
+            seen: &seen,
+            listening: &listening,
+        }),
     }))
 }
 

@@ -1,13 +1,10 @@
 use super::{Call, Exit, Failure, pygen, setup};
 use crate::{
     adapters::{clock::SystemClock, disk::Folders, engine::first_process_words},
-    daemon::BREATH,
+    daemon::{BREATH, MISSED},
     ports::Clock,
     report::chain,
 };
-
-/// How many signs of life may be missed.
-pub(super) const MISSED: u32 = 3;
 
 /// Reads one small file: health checks run for ever, and must cost nothing.
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {

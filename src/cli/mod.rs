@@ -18,6 +18,7 @@ mod health;
 mod import;
 mod info;
 mod issue;
+mod listening;
 mod log;
 mod manual;
 mod once;

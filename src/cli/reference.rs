@@ -9,6 +9,7 @@ use super::{Call, Exit, Failure, commands::COMMANDS, exit::EXITS, print};
 use crate::{
     desire::{DIALECTS, KINDS, LABELS},
     render::{BUILT_IN, FILTERS, fields, lenient_fields},
+    report::metrics::{METRICS, MetricRow},
     settings::{CA_SETTINGS, DNS_SETTINGS, DefaultValue, OUTPUT_SETTINGS, SETTINGS},
     values::{CA_PRESETS, DNS_PROVIDERS, DnsProvider, LAYOUTS, LayoutRow},
 };
@@ -107,6 +108,12 @@ const SOURCES: &[Source] = &[
         title: "Labels of other tools",
         columns: &["dialect", "label", "here", "whose"],
         rows: dialects,
+    },
+    Source {
+        name: "metrics",
+        title: "Metrics",
+        columns: &["metric", "kind", "labels", "meaning"],
+        rows: metrics,
     },
     Source {
         name: "filters",
@@ -387,6 +394,25 @@ fn dialects() -> Vec<Vec<Cell>> {
         })
     });
     each.collect()
+}
+
+fn metrics() -> Vec<Vec<Cell>> {
+    let row = |row: &MetricRow| {
+        let only = row
+            .set
+            .map(|set| format!(". Only with metrics-also={}", set.word()));
+        let labels = match row.labels {
+            [] => "none".to_owned(),
+            labels => labels.join(", "),
+        };
+        vec![
+            code(row.name),
+            words(row.kind.word()),
+            words(labels),
+            words(format!("{}{}", row.doc, only.unwrap_or_default())),
+        ]
+    };
+    METRICS.iter().map(row).collect()
 }
 
 fn filters() -> Vec<Vec<Cell>> {

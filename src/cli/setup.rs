@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{Call, Failure, ca_setup::CaSetup, outputs};
+use super::{Call, Failure, ca_setup::CaSetup, listening, outputs};
 use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeAuthority},
@@ -20,7 +20,7 @@ use crate::{
         templates::TemplateFolder,
         visitor::TcpVisitor,
     },
-    daemon::{BREATH, Daemon},
+    daemon::{BREATH, Daemon, MISSED, Questions},
     desire::{self, Complaint, Origin},
     observe::Bearer,
     plan,
@@ -176,6 +176,7 @@ pub(super) fn daemon(
         template_files,
         own: own.map(|own| own.id.clone()),
         doubt: None,
+        questions: Questions::default(),
     })
 }
 
@@ -212,14 +213,8 @@ async fn listen_for(
     };
     let listener = ChallengeListener::start(at, probe.clone())
         .await
-        .map_err(|error| {
-            Failure::Usage(format!(
-                "listen-http: nobody can listen at {at} from here: {error}; end what listens there, write another address, or \
-                 let this program have it (ports below 1024 are root's, or need the capability NET_BIND_SERVICE)"
-            ))
-        })?;
-    let webroots = issuing.responder.clone();
-    issuing.responder = Rc::new(vec![webroots, Rc::new(listener) as Rc<dyn Responder>]);
+        .map_err(|error| listening::cannot_listen("listen-http", at, &error))?;
+    also_answer(issuing, Rc::new(listener));
     Ok(())
 }
 
@@ -415,7 +410,7 @@ pub(super) fn now() -> Timestamp {
 pub(super) fn works(call: &Call, folders: &Folders, now: Timestamp) -> Result<Works, DiskError> {
     let breathes = folders
         .last_breath()?
-        .is_some_and(|last| now.since(last) <= BREATH * super::health::MISSED);
+        .is_some_and(|last| now.since(last) <= BREATH * MISSED);
     Ok(match (Lock::is_held(&call.settings.state)?, breathes) {
         (false, _) => Works::No,
         (true, true) => Works::Well,

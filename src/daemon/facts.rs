@@ -439,6 +439,13 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// The directory URLs of the CAs that certificates are asked of.
+    pub fn known_cas(&self) -> &[String] {
+        &self.asked_cas.1
+    }
+}
+
 /// Takes over what was found; what is the same stays the same `Rc`, so that nobody looks at each certificate again.
 fn replace<T: PartialEq>(known: &mut Rc<T>, found: T) {
     if **known != found {

@@ -8,6 +8,7 @@ mod hosts;
 mod ledger;
 mod lives;
 mod outputs;
+mod pages;
 mod releases;
 mod renewals;
 mod survey;
@@ -17,7 +18,7 @@ mod time_of_day;
 mod turn;
 mod wishes;
 
-use std::{collections::BTreeMap, convert::Infallible, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, convert::Infallible, rc::Rc, time::Duration};
 
 use futures_util::StreamExt;
 use tokio::{
@@ -32,13 +33,14 @@ use crate::{
     observe::{Attempt, Forget, Subject},
     plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
-    report::{Event, chain, report},
+    report::{Event, Listening, Tally, chain, listen, report},
     values::{CertificateName, ContainerId, Retry, Timestamp},
     watching::{self, EngineUpdate, Watched, changes},
 };
 
 pub use outputs::Outputs;
-pub use survey::Survey;
+pub use pages::{LoopPages, Questions};
+pub use survey::{ForeseeError, Survey};
 
 use facts::Facts;
 use renewals::{RenewalReads, RenewalReport};
@@ -48,6 +50,9 @@ use time_of_day::TimeOfDay;
 
 /// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
 pub const BREATH: Duration = Duration::from_secs(20);
+
+/// So many of them may be missed before something is wrong.
+pub const MISSED: u32 = 3;
 
 /// Turns within this are one burst.
 const BURST: Duration = Duration::from_secs(1);
@@ -75,6 +80,8 @@ pub struct Daemon {
     pub own: Option<ContainerId>,
     /// What is wrong with how that was found out.
     pub doubt: Option<Complaint>,
+    /// Where somebody asks how everything is.
+    pub questions: Questions,
 }
 
 /// How `once` ended.
@@ -117,18 +124,25 @@ struct Loop {
     breathed: Option<Timestamp>,
     /// How often everything was looked at.
     looks: u64,
+    /// When it was made.
+    began: Timestamp,
+    /// What has happened since.
+    tally: Rc<RefCell<Tally>>,
+    /// That events are counted.
+    _counting: Listening,
 }
 
 impl Daemon {
     /// Turns until `stop`. Each `hangup` looks at everything again.
     pub async fn watch(
-        self,
+        mut self,
         stop: impl Future<Output = ()>,
         mut hangups: mpsc::UnboundedReceiver<()>,
     ) {
         let (sender, mut seen) = mpsc::unbounded_channel();
         let mut template_changes =
             changes(self.template_files.as_ref().map(|files| files.changes()));
+        let mut questions = self.questions.begin();
         let mut certificate_changes = changes(Some(self.ports.issuing.certificates.changes()));
         let mut turning = Loop::new(self);
         let watching = watching::watch(
@@ -144,8 +158,7 @@ impl Daemon {
             });
         tokio::pin!(stop, watching, outputs);
         loop {
-            let wake = turning.turn();
-            turning.ask_about_renewals();
+            let wake = turning.timed_turn();
             let due = turning.told.document_due();
             let wake = due.map_or(wake, |due| wake.min(due));
             let rest = wake.since(turning.daemon.ports.clock.now()).min(BREATH);
@@ -174,6 +187,7 @@ impl Daemon {
                 Some(change) = certificate_changes.next() => turning.take_certificates(change),
                 Some(done) = turning.work.join_next() => turning.conclude(done),
                 Some(done) = turning.readings.join_next() => turning.take_renewals(done),
+                asked = questions.next() => turning.answer(asked),
                 () = tokio::time::sleep(rest) => {}
             }
         }
@@ -209,17 +223,6 @@ impl Daemon {
     }
 }
 
-/// Why nothing can be foreseen.
-#[derive(Debug, thiserror::Error)]
-pub enum ForeseeError {
-    /// The engine.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The certificates.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-}
-
 impl Loop {
     fn new(daemon: Daemon) -> Self {
         let facts = Facts::read(&daemon.ports, &daemon.label_rules.dialects);
@@ -229,6 +232,10 @@ impl Loop {
             .into_iter()
             .for_each(|problem| report(&Event::DiskFault { problem }));
         let templates = InUse::read(daemon.template_files.clone(), kept, report);
+        let tally = Rc::<RefCell<Tally>>::default();
+        let counted = Rc::clone(&tally);
+        let counting = listen(move |event| counted.borrow_mut().count_event(event.name()));
+        let began = daemon.ports.clock.now();
         Self {
             daemon: Rc::new(daemon),
             facts,
@@ -248,6 +255,9 @@ impl Loop {
             time_of_day: TimeOfDay::default(),
             breathed: None,
             looks: 0,
+            began,
+            tally,
+            _counting: counting,
         }
     }
 
@@ -321,6 +331,9 @@ impl Loop {
             });
         }
         self.note_suggested(&action);
+        if let Action::Deploy(deploy) = &action {
+            self.tally.borrow_mut().count_rendered(&deploy.write);
+        }
         self.take_wish(&subject);
         let consumer = self.shared_consumer(&subject);
         self.facts.observed.under_way.insert(subject);
@@ -351,11 +364,13 @@ impl Loop {
                     containers: containers.len(),
                 });
                 let now = self.daemon.ports.clock.now();
+                self.tally.borrow_mut().is_engine_followed = true;
                 self.facts.replace(containers, own, gap, now);
                 self.facts.look_at_disk(&self.daemon.ports);
                 self.templates.look();
                 self.facts.looked = now;
                 self.looks += 1;
+                self.tell_exposed();
                 self.forget_plan();
             }
             EngineUpdate::One {
@@ -372,6 +387,7 @@ impl Loop {
                 problem: chain(&error),
             })),
             EngineUpdate::Lost { error, again_in } => {
+                self.tally.borrow_mut().is_engine_followed = false;
                 report(&Event::EngineLost {
                     problem: chain(&error),
                     again_in,
@@ -419,6 +435,8 @@ impl Loop {
         self.end_wish(&subject, &result, blame);
         self.facts.enter(entered);
         self.facts.take_answers(&self.daemon.ports, answered, busy);
+        let failure = result.as_ref().err().map(|attempt| attempt.retry);
+        self.tally.borrow_mut().count_action(&subject, failure);
         match result {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);

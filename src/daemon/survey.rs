@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, rc::Rc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    Daemon, ForeseeError,
+    Daemon,
     facts::Facts,
     templates::{self, InUse},
 };
@@ -11,7 +11,7 @@ use crate::{
     desire::{Complaint, Desired, desire, named},
     observe::{Bearer, EngineEvent, Interest, Observed, Snapshot, Wait},
     plan::{self, Plan},
-    ports::{Clock, Engine, EngineError},
+    ports::{Clock, DiskError, Engine, EngineError},
     render::Templates,
     report::Status,
     values::{ContainerId, Timestamp},
@@ -56,6 +56,17 @@ impl Watched for Daemon {
         let engine = &self.ports.engine;
         engine.bearer(container.as_str(), &self.interest()).await
     }
+}
+
+/// Why nothing can be foreseen.
+#[derive(Debug, thiserror::Error)]
+pub enum ForeseeError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The certificates.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
 }
 
 /// Everything that is known at one moment.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
@@ -14,7 +15,7 @@ use crate::{
     plan::{Notice, Plan},
     ports::DiskError,
     report::{Event, Status, chain, report},
-    values::{ContainerId, ContainerName, KeyedTable, TableChange, Timestamp},
+    values::{CertificateName, ContainerId, ContainerName, KeyedTable, TableChange, Timestamp},
 };
 
 /// How long the status document waits: what was begun in a turn goes first, and a burst of turns is one document.
@@ -26,20 +27,26 @@ const DOCUMENT_SHARE: u32 = 100;
 /// What was reported, so that it is reported once.
 #[derive(Default)]
 pub(super) struct Told {
-    complaints: BTreeSet<Complaint>,
+    complaints: Rc<BTreeSet<Complaint>>,
     consumers: BTreeMap<ContainerName, Rc<Consumer>>,
     missed: BTreeSet<ContainerId>,
     waiting: BTreeSet<ContainerName>,
     notices: BTreeSet<Notice>,
     faults: BTreeSet<String>,
+    /// Where pages can be looked at by others than those on this machine.
+    pub(super) exposed: BTreeSet<SocketAddr>,
     document: Document,
 }
 
 /// The status document that is to be written.
 #[derive(Default)]
 struct Document {
-    /// What it is about, once there is something new.
-    of: Option<(Rc<Desired>, Plan)>,
+    /// What it is about; nothing before the first.
+    of: Option<(Rc<Desired>, Rc<Plan>)>,
+    /// Whether that is not written yet.
+    is_new: bool,
+    /// For certificates that are wanted, another one that does what they are wanted for, as it was last written.
+    instead: Rc<BTreeMap<CertificateName, CertificateName>>,
     due: Option<Timestamp>,
     /// How long the last one took.
     took: Duration,
@@ -62,6 +69,26 @@ impl Told {
     /// The time that it was to be written at says nothing any more.
     pub(super) fn hurry_document(&mut self, now: Timestamp) {
         self.document.due = self.document.due.map(|_| now);
+    }
+
+    /// Whether everything was looked at once, and nothing was left to begin.
+    pub(super) fn is_settled(&self) -> bool {
+        self.document.of.is_some()
+    }
+
+    /// What labels ask for and what was planned when nothing was left to begin last; nothing before.
+    pub(super) fn settled(&self) -> (Rc<Desired>, Rc<Plan>) {
+        self.document.of.clone().unwrap_or_default()
+    }
+
+    /// What can't be followed, as it was told.
+    pub(super) fn complaints(&self) -> Rc<BTreeSet<Complaint>> {
+        Rc::clone(&self.complaints)
+    }
+
+    /// For certificates that are wanted, another one that does what they are wanted for.
+    pub(super) fn instead(&self) -> Rc<BTreeMap<CertificateName, CertificateName>> {
+        Rc::clone(&self.document.instead)
     }
 
     /// When the status document is to be written; nothing while it is as it should be.
@@ -108,10 +135,11 @@ impl Loop {
         for complaint in self.told.complaints.difference(&complaints).cloned() {
             report(&Event::ComplaintOver { complaint });
         }
-        self.told.complaints = complaints;
+        self.told.complaints = Rc::new(complaints);
         self.tell_faults(fault.map(|fault| chain(&fault)));
         let document = &mut self.told.document;
-        document.of = Some((Rc::clone(desired), plan));
+        document.of = Some((Rc::clone(desired), Rc::new(plan)));
+        document.is_new = true;
         document
             .due
             .get_or_insert(now + DOCUMENT_AFTER.max(document.took * DOCUMENT_SHARE));
@@ -120,7 +148,8 @@ impl Loop {
     /// Writes the status document, if it is not as it should be.
     pub(super) fn leave_document(&mut self) {
         self.told.document.due = None;
-        let Some((desired, plan)) = self.told.document.of.take() else {
+        let is_new = std::mem::take(&mut self.told.document.is_new);
+        let Some((desired, plan)) = self.told.document.of.clone().filter(|_| is_new) else {
             return;
         };
         let ports = &self.daemon.ports;
@@ -134,6 +163,7 @@ impl Loop {
         status.tell_held_up(&self.facts.snapshot, &self.daemon.label_rules);
         status.complaints.extend(self.daemon.doubt.clone());
         self.tell_outputs(&mut status);
+        self.told.document.instead = Rc::new(status.instead());
         let write = |file: &mut dyn std::io::Write| {
             serde_json::to_writer(file, &status).map_err(Into::into)
         };

@@ -77,6 +77,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         outputs: Outputs::default(),
         own: None,
         doubt: None,
+        questions: Questions::default(),
     }
 }
 

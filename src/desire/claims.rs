@@ -1,6 +1,9 @@
 //! Who claims which host.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{Complaint, LabelRules, Origin, Tls, labels::words, spec::SiteSpec};
 use crate::{
@@ -84,9 +87,24 @@ pub struct Claimant {
 
 /// All host names in labels, and whose labels these are, the oldest bearer first.
 pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<Claimant>> {
-    let mut found: BTreeMap<Host, Vec<Claimant>> = BTreeMap::new();
-    let mut bearers: Vec<_> = snapshot.bearers.values().collect();
-    bearers.sort_by_key(|bearer| (bearer.created, &bearer.name));
+    let mut found = BTreeMap::new();
+    add_claimants(&mut found, &by_age(snapshot), rules);
+    found
+}
+
+/// All bearers, the oldest first.
+pub fn by_age(snapshot: &Snapshot) -> Vec<Rc<Bearer>> {
+    let mut bearers: Vec<_> = snapshot.bearers.values().cloned().collect();
+    bearers.sort_by(|one, other| (one.created, &one.name).cmp(&(other.created, &other.name)));
+    bearers
+}
+
+/// Adds the host names in the labels of these bearers to those of older ones.
+pub fn add_claimants(
+    found: &mut BTreeMap<Host, Vec<Claimant>>,
+    bearers: &[Rc<Bearer>],
+    rules: &LabelRules,
+) {
     for bearer in bearers {
         let spec = rules.dialects.read(bearer, &mut BTreeSet::new());
         for site in spec.sites.values() {
@@ -114,7 +132,6 @@ pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<
             }
         }
     }
-    found
 }
 
 /// The certificates that bearers ask for which there are complaints about, and who these are: they may be wanted as

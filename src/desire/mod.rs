@@ -39,7 +39,7 @@ use std::{
 };
 
 pub use away::{forgotten_at, is_forgotten};
-pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
+pub use claims::{Claimant, add_claimants, asked_in_vain, by_age, claimants, nearest_names};
 pub use complaint::{Complaint, Origin, visible};
 pub use consumer::{
     CertificateFolder, Consumer, DefaultConfig, Delivery, Destination, Folder, Guard, ProbeAt,

@@ -142,7 +142,8 @@ impl HandCall<'_> {
                 open(issuing, &*authority, obtain, &mut record, ledger).await?
             }
         };
-        let mut challenges = challenges((issuing, self.clock), obtain, &mut *order, &mut record).await?;
+        let mut challenges =
+            challenges((issuing, self.clock), obtain, &mut *order, &mut record).await?;
         // CAs list them in whatever order.
         challenges.sort_by_cached_key(task);
         note.tasks = challenges.iter().map(task).collect();

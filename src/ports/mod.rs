@@ -16,6 +16,7 @@ mod helper_lists;
 mod imports;
 mod ledger;
 mod orders;
+mod pages;
 mod probe;
 mod problem;
 mod records;
@@ -60,6 +61,7 @@ pub use imports::{
 };
 pub use ledger::{Ledgers, WrittenLedger};
 pub use orders::{OrderRecord, Orders};
+pub use pages::{Pages, Pieces, ShownPage};
 pub use probe::{Page, Probe, ProbeError, Served};
 pub use problem::Problem;
 pub use records::{GoodTemplates, Records};

@@ -1,6 +1,6 @@
 //! What the daemon tells about itself.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use super::DiskError;
 use crate::values::Timestamp;
@@ -12,6 +12,11 @@ pub trait Vitals {
     /// # Errors
     /// When it can't be read.
     fn status(&self) -> Result<Option<String>, DiskError>;
+    /// The same, to be read piece by piece; what is written meanwhile changes nothing of it.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    fn open_status(&self) -> Result<Option<Box<dyn Read>>, DiskError>;
     /// Writes the status document, whole, as `write` has it.
     fn keep_status(
         &self,

@@ -4,8 +4,12 @@ mod default_config;
 mod event;
 pub mod explain;
 mod finding;
+pub mod metrics;
 mod output;
+mod overview;
+pub mod page;
 mod status;
+mod tally;
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -14,9 +18,11 @@ pub(crate) use event::named;
 pub use event::{Event, OrderStage};
 pub use finding::{Finding, FindingState, Findings, start_it};
 pub use output::OutputStatus;
+pub use overview::Overview;
 pub use status::{
     CertificateStatus, ConsumerStatus, FailureStatus, Instead, LimitedStatus, SiteStatus, Status,
 };
+pub use tally::Tally;
 
 thread_local! {
     /// Who is told events besides the log; work is done and reported on one thread.

@@ -240,6 +240,15 @@ impl Status {
         next
     }
 
+    /// For certificates that are wanted, another one that does what they are wanted for.
+    pub fn instead(&self) -> BTreeMap<CertificateName, CertificateName> {
+        let all = self.certificates.iter();
+        let other = |(name, it): (&CertificateName, &CertificateStatus)| {
+            Some((name.clone(), it.instead.clone()?))
+        };
+        all.filter_map(other).collect()
+    }
+
     /// Adds to certificates that are kept who asks for them in vain.
     pub fn tell_held_up(&mut self, snapshot: &Snapshot, rules: &LabelRules) {
         if self

@@ -21,8 +21,8 @@ use thiserror::Error;
 
 use crate::values::{
     Block, CaTable, CaTableError, CertificateName, ChallengeType, DnsName, DnsTable, DnsTableError,
-    FallbackRule, Grants, Host, Issuers, KeyAccess, KeyType, Output, OutputError, Profile,
-    VariableNames, nearest,
+    FallbackRule, Grants, Host, Issuers, KeyAccess, KeyType, MetricSet, Output, OutputError,
+    Profile, VariableNames, nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
@@ -67,6 +67,12 @@ pub struct Settings {
     pub cas: CaTable,
     /// Where we listen for challenges ourselves.
     pub listen_http: Option<SocketAddr>,
+    /// Where pages and metrics are shown.
+    pub listen: Option<SocketAddr>,
+    /// Names under which they are asked for.
+    pub listen_names: BTreeSet<Host>,
+    /// Metrics under the names of other tools.
+    pub metrics_also: BTreeSet<MetricSet>,
     /// Names that get a certificate though no container asks.
     pub names: BTreeSet<Host>,
     /// Whom the keys of live certificates belong to, and their mode.
@@ -232,6 +238,9 @@ impl Settings {
             ca: None,
             cas: CaTable::default(),
             listen_http: None,
+            listen: None,
+            listen_names: BTreeSet::new(),
+            metrics_also: BTreeSet::new(),
             names: BTreeSet::new(),
             keys: KeyAccess::default(),
             ca_root: None,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::values::{
     Block, CertificateName, ChallengeTypeError, DnsNames, Grants, GrantsError, Host, KeyAccess,
-    KeyTypeError, NameError, Owner, ProfileError, VariableNames, email,
+    KeyTypeError, MetricSet, NameError, Owner, ProfileError, VariableNames, email,
 };
 
 /// One setting: a row of the settings table, or of the table of one thing that has a name.
@@ -83,6 +83,32 @@ pub const SETTINGS: &[SettingRow] = &[
               server, or for one that passes /.well-known/acme-challenge/ on. The CA asks at port 80 of the name",
         example: "0.0.0.0:80",
         read: |settings, value| set(&mut settings.listen_http, listening(value).map(Some)),
+    },
+    SettingRow {
+        name: "listen",
+        value: "ADDRESS:PORT",
+        default: DefaultValue::Words("none"),
+        doc: "where watch shows a page for people, /metrics, /status.json, /healthz and /readyz, to be looked at by whoever \
+              reaches it, without a password: publish the port on 127.0.0.1 alone, or put a proxy with a password before it",
+        example: "0.0.0.0:9180",
+        read: |settings, value| set(&mut settings.listen, listening(value).map(Some)),
+    },
+    SettingRow {
+        name: "listen-names",
+        value: "NAMES",
+        default: DefaultValue::Words("addresses, and names without a dot"),
+        doc: "further names under which the page of listen is asked for, separated by commas or blanks",
+        example: "status.shop.example",
+        read: |settings, value| set(&mut settings.listen_names, names(value)),
+    },
+    SettingRow {
+        name: "metrics-also",
+        value: "WORDS",
+        default: DefaultValue::Words("our own metrics alone"),
+        doc: "metrics under the names of other tools, so that dashboards and alerts that are made for these work: \
+              cert-manager, x509 (of x509-certificate-exporter), separated by commas or blanks",
+        example: "cert-manager x509",
+        read: |settings, value| set(&mut settings.metrics_also, MetricSet::read_all(value)),
     },
     SettingRow {
         name: "names",

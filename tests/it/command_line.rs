@@ -166,6 +166,7 @@ fn tables_are_printed_one_or_all_in_each_format() {
             "kinds",
             "labels",
             "layouts",
+            "metrics",
             "output-settings",
             "settings",
             "templates",

@@ -232,6 +232,15 @@ pub(super) fn as_text(bytes: Vec<u8>, path: impl FnOnce() -> PathBuf) -> Result<
     })
 }
 
+/// A file to read piece by piece; `None` when there is none.
+pub(super) fn open(path: &Path) -> Result<Option<File>, DiskError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(told("read", path)(error)),
+    }
+}
+
 /// The bytes of a file; `None` when there is none.
 pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     let damaged = |problem: &str| DiskError::Damaged {

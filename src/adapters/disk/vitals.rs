@@ -1,6 +1,6 @@
 //! `state/status.json` and `state/alive`: what the daemon tells about itself.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 
 use super::{
     Folders,
@@ -17,6 +17,11 @@ const STATUS_BUFFER: usize = 64 * 1024;
 impl Vitals for Folders {
     fn status(&self) -> Result<Option<String>, DiskError> {
         files::read(&self.state.join("status.json"))
+    }
+
+    fn open_status(&self) -> Result<Option<Box<dyn Read>>, DiskError> {
+        let file = files::open(&self.state.join("status.json"))?;
+        Ok(file.map(|file| Box::new(file) as Box<dyn Read>))
     }
 
     fn keep_status(

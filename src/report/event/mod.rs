@@ -3,7 +3,7 @@
 
 mod words;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use serde::Serialize;
 use tracing::Level;
@@ -476,6 +476,14 @@ events! {
         /// Which, and for what.
         problem: String,
     } => "name-unknown", Level::WARN, ("{problem}");
+
+    /// Pages can be looked at by others than those on this machine.
+    PageExposed {
+        /// Where.
+        places: BTreeSet<SocketAddr>,
+    } => "page-exposed", Level::WARN,
+        ("the page of the setting listen is shown at {} to whoever reaches that, without a password; publish its port on \
+          127.0.0.1 alone, or put a proxy with a password before it", listed(places));
 
     /// The program ends.
     Ended {} => "ended", Level::INFO, ("quaymaster ends");

@@ -205,11 +205,12 @@ fn concerns(
                 .eq_ignore_ascii_case(facts.host.as_str())
         })
     };
-    let is_of_other = facts
-        .claimants
-        .keys()
-        .any(|name| name.as_str() == &*complaint.origin.text);
+    // Of thousands of complaints, few are about one of ours.
+    let is_of_other = || {
+        let mut others = facts.claimants.keys();
+        others.any(|name| name.as_str() == &*complaint.origin.text)
+    };
     let is_of_ours = claimants.contains(&complaint.origin.bearer)
         || facts.proxies().any(|p| p.name == complaint.origin.bearer);
-    names(&complaint.origin.text) || names(&complaint.problem) || (is_of_ours && !is_of_other)
+    names(&complaint.origin.text) || names(&complaint.problem) || (is_of_ours && !is_of_other())
 }

@@ -41,7 +41,14 @@ pub struct Inspection<'a> {
     pub status: Option<&'a Status>,
     /// Whether a daemon works on this state, and when one last left a sign of life there.
     pub daemon: (Works, Option<Timestamp>),
-    /// What each proxy showed just now; none where it was not asked.
+    /// What was found by looking just now; none where nobody looked.
+    pub looked: Option<LookedAt<'a>>,
+}
+
+/// What was found by looking.
+#[derive(Clone, Copy)]
+pub struct LookedAt<'a> {
+    /// What each proxy showed; none where it can't be reached from here.
     pub seen: &'a BTreeMap<ContainerName, ProxyAnswers>,
     /// Whether somebody listens where containers are to be asked.
     pub listening: &'a BTreeMap<SocketAddr, Result<(), ErrorKind>>,

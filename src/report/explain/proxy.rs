@@ -5,7 +5,7 @@ use crate::{
     desire::{Consumer, Site, SiteContent},
     observe::{Bearer, BearerState, Health, Installed, Progress, Subject, times},
     plan::{self, Action, Asked},
-    report::{Findings, Instead, start_it},
+    report::{Findings, Instead, Status, start_it},
     values::ContainerName,
 };
 
@@ -76,13 +76,18 @@ fn tell_file(facts: &Inspection<'_>, proxy: &Consumer, installed: &Installed, to
 
 /// The last failure to bring a proxy up to date, and what is about to be changed.
 pub(super) fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &mut Findings) {
-    let failure = facts.status.and_then(|status| {
-        status
-            .failures
-            .iter()
-            .find(|f| f.subject == Subject::Consumer(name.clone()))
-    });
-    if let Some(problem) = failure.and_then(|failure| failure.problem.as_deref()) {
+    // The daemon has it from its own tries, others have it from what the daemon left.
+    let subject = Subject::Consumer(name.clone());
+    let attempt = facts.observed.attempts.get(&subject);
+    let told_by = |status: &'_ Status| {
+        let mut failures = status.failures.iter();
+        failures
+            .find(|failure| failure.subject == subject)?
+            .problem
+            .clone()
+    };
+    let problem = attempt.and_then(|attempt| attempt.problem.clone());
+    if let Some(problem) = problem.or_else(|| facts.status.and_then(told_by)) {
         told.problem(
             "proxy",
             format!("{name} could not be brought up to date: {problem}"),
@@ -147,7 +152,8 @@ pub(super) fn tell_progress(
 /// What a proxy shows right now.
 pub(super) fn tell_seen(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Findings) {
     let name = &proxy.name;
-    let Some(seen) = facts.seen.get(name) else {
+    let Some(looked) = facts.looked else { return };
+    let Some(seen) = looked.seen.get(name) else {
         if proxy.running {
             told.note(
                 "seen now",
@@ -392,7 +398,10 @@ fn upstream(facts: &Inspection<'_>, site: &Site, at: SocketAddr, told: &mut Find
         || at.ip().to_string(),
         |container| container.name.to_string(),
     );
-    match facts.listening.get(&at) {
+    let Some(looked) = facts.looked else {
+        return told.note("behind it", format!("{name} is asked at {at}"));
+    };
+    match looked.listening.get(&at) {
         Some(Ok(())) => told.ok("behind it", format!("{name} listens at {at}")),
         Some(Err(ErrorKind::ConnectionRefused)) => {
             let port = at.port();

@@ -155,8 +155,10 @@ impl World {
             faults: &self.faults,
             status: status.as_ref(),
             daemon: self.daemon,
-            seen: &self.seen,
-            listening: &self.listening,
+            looked: Some(LookedAt {
+                seen: &self.seen,
+                listening: &self.listening,
+            }),
         })
     }
 }

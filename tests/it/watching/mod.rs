@@ -10,4 +10,5 @@ mod figures;
 mod flapping;
 mod gaps;
 mod names;
+mod pages;
 mod world;
