@@ -1,11 +1,11 @@
 //! Events as they happen: a row each, with its fields, its unchanging name, how much it matters, and its words. Those that
 //! adapters meet have their rows beside the ports.
 
+mod order_stage;
 mod words;
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use serde::Serialize;
 use tracing::Level;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     values::{CertificateName, ContainerName, Host, Signal, Timestamp},
 };
 
+pub use order_stage::OrderStage;
 pub(crate) use words::named;
 use words::{
     clock_set, listed, next_try, place, refused, rendered, said_why, seconds, templates_taken,
@@ -487,18 +488,4 @@ events! {
 
     /// The program ends.
     Ended {} => "ended", Level::INFO, ("quaymaster ends");
-}
-
-/// What is done for an order at a CA, one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OrderStage {
-    /// The order is made, or the one on record is fetched.
-    Order,
-    /// The responses are published, and it is looked whether they are served.
-    Look,
-    /// The CA looks at them.
-    Validate,
-    /// The order is finalized, and its certificate downloaded.
-    Finalize,
 }

@@ -5,22 +5,10 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 use itertools::Itertools;
 use serde::Serializer;
 
-use super::OrderStage;
 use crate::{
     observe::{PartName, Subject},
     values::{ContainerName, Timestamp},
 };
-
-impl fmt::Display for OrderStage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Order => "the CA is asked for an order",
-            Self::Look => "the responses are published and looked at",
-            Self::Validate => "the CA validates",
-            Self::Finalize => "the CA issues the certificate",
-        })
-    }
-}
 
 /// Where the program works.
 pub(super) fn place(own: Option<&ContainerName>) -> String {
