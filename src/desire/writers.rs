@@ -19,7 +19,7 @@ pub struct Writer {
     pub container: ContainerName,
     /// Where it is mounted there.
     pub theirs: PathBuf,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 
