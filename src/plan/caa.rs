@@ -1,4 +1,4 @@
-//! Whether CAA records let a CA issue for a name.
+//! The reading of CAA records: they may forbid a CA to issue for a name.
 
 use crate::{
     observe::{CaaIssuer, CaaRecord, CaaRecords},
@@ -25,11 +25,11 @@ pub struct CaaAsker<'a> {
     pub identities: &'a [&'a str],
     /// The URL of our account there, where there is one already.
     pub account: Option<&'a str>,
-    /// How names are validated.
+    /// The challenge by which names are validated.
     pub method: ChallengeType,
 }
 
-/// What keeps the CA from issuing for a plain name, and what to write instead; nothing where it may.
+/// The obstacle that keeps the CA from issuing for a plain name, and the remedy; none where the CA may issue.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8659#section-4>, <https://www.rfc-editor.org/rfc/rfc8657#section-3>
 pub fn forbidden(records: &CaaRecords, asker: CaaAsker<'_>) -> Option<String> {

@@ -1,4 +1,4 @@
-//! What a CA suggests about renewals, and what is made of it: nothing that it says, or does not say, costs a certificate.
+//! The use of a CA's suggestions about renewals: nothing that the CA says, or does not say, costs a certificate.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc9773>
 
