@@ -33,7 +33,7 @@ impl AccountHold {
     }
 }
 
-/// Why an account is put away.
+/// The reason why an account is put away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsideReason {
     /// It can't be read.
@@ -45,7 +45,7 @@ pub enum AsideReason {
 }
 
 impl AsideReason {
-    /// What is added to the name of its file.
+    /// The ending that its file's name gets.
     pub fn ending(self) -> &'static str {
         match self {
             Self::Damaged => "damaged",

@@ -27,7 +27,7 @@ pub trait HelperLists {
     /// The list is as it was then.
     fn tidy(&self, list: ListPlace<'_>) -> Result<(), DiskError>;
 
-    /// Whether a line has come that nobody has told the helper of. Whoever asks is the one who tells it.
+    /// True if a line has come for which nobody has reloaded the helper. Whoever asks is the one who tells it.
     fn is_to_be_told(&self, list: ListPlace<'_>) -> bool;
 
     /// Notes that the helper could not be told: the next who asks is to do it.
@@ -39,6 +39,6 @@ pub trait HelperLists {
 pub struct ListPlace<'a> {
     /// Its folder.
     pub folder: &'a SharedPath,
-    /// What it is called there.
+    /// The file's name there.
     pub file: &'a FileName,
 }

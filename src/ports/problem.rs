@@ -77,7 +77,7 @@ problems! {
     Dns "dns" Backoff,
     /// The CA takes only accounts that belong to one that was made elsewhere.
     ExternalAccountRequired "externalAccountRequired" Daily,
-    /// What the CA saw is not the response to its challenge.
+    /// The response that the CA saw does not fit its challenge.
     IncorrectResponse "incorrectResponse" Backoff,
     /// A contact of the account can't be used.
     InvalidContact "invalidContact" Backoff,

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{Challenge, DiskError, ShownResponse};
 use crate::{observe::Webroots, values::Host};
 
-/// What the path of each response begins with; the CA's token follows.
+/// The beginning of each response's path; the CA's token follows.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
 pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
@@ -54,7 +54,7 @@ impl Responder for Vec<Rc<dyn Responder>> {
     }
 }
 
-/// Why a response could not be shown or taken away.
+/// The reason why a response could not be shown or withdrawn.
 #[derive(Debug, Error)]
 pub enum ResponseFault {
     /// In a webroot.
@@ -65,17 +65,17 @@ pub enum ResponseFault {
     Record(#[from] RecordFault),
 }
 
-/// Why a TXT record could not be set or removed.
+/// The reason why a TXT record could not be set or removed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("can't {doing} the TXT record {name} by [dns.{dns}]: {problem}")]
 pub struct RecordFault {
-    /// What was being done: set, or remove.
+    /// The attempted work: set, or remove.
     pub doing: &'static str,
     /// The table of the settings.
     pub dns: String,
     /// Where the CA looks for the record.
     pub name: String,
-    /// What is wrong, and what to do.
+    /// The problem, and the remedy.
     pub problem: String,
 }
 
@@ -99,6 +99,6 @@ impl RecordFault {
 pub struct NotServed {
     /// The name that has to be proven.
     pub name: Host,
-    /// What was seen instead.
+    /// The answer that was seen instead.
     pub saw: String,
 }

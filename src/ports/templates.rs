@@ -14,7 +14,7 @@ pub type TemplateTexts = BTreeMap<String, Result<String, String>>;
 
 /// The user's folder of templates.
 pub trait TemplateFiles {
-    /// What lies there now; `None` when there is no such folder.
+    /// Reads the present texts; `None` when there is no such folder.
     ///
     /// # Errors
     /// When the folder as a whole can't be used.
@@ -68,13 +68,13 @@ pub trait TemplateUrls {
     async fn text(&self, url: &str) -> Result<String, FetchError>;
 }
 
-/// Why there is no text at a URL.
+/// The reason why there is no text at a URL.
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// It could not be fetched.
     #[error("it can't be fetched")]
     NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What is there is no template, in words.
+    /// The text there is no template; the reason in words.
     #[error("it can't be fetched: {0}")]
     Unusable(String),
 }

@@ -1,4 +1,4 @@
-//! What people ask of the daemon by commands.
+//! The wishes of people, by commands to the daemon.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,7 @@ use crate::{
     values::{CertificateName, Host},
 };
 
-/// What people ask of the daemon by commands, as it lies in state: renewals, hosts to hand over, and certificates to
-/// archive.
+/// The wishes of people, as commands leave them in state: renewals, hosts to hand over, and certificates to archive.
 pub trait Wishes {
     /// All that lie there, and what is wrong with the others.
     ///
