@@ -12,9 +12,9 @@ use crate::{
     values::{ContainerId, ContainerName, Timestamp},
 };
 
-/// How long what vanished while nobody could see still counts as it was. An engine that restarts stops and starts every
-/// container, which takes ten seconds for what does not listen to SIGTERM: emptying the proxy and filling it again
-/// meanwhile would help nobody.
+/// Time that a container that vanished during a gap still counts as it was. An engine that restarts stops and starts
+/// every container, which takes ten seconds for what does not listen to SIGTERM: emptying the proxy and filling it
+/// again meanwhile would help nobody.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// The containers that were there before a gap and are not there after it.
@@ -30,7 +30,7 @@ pub(crate) struct Grace {
 struct Missed {
     /// When it counts as it is.
     until: Timestamp,
-    /// What the engine says of it now; nothing when it knows none.
+    /// The engine's description of it now; none when the engine knows no such container.
     now: Option<Rc<Bearer>>,
 }
 
@@ -231,7 +231,7 @@ mod tests {
         container("shop", 4)
     }
 
-    /// What is known when proxy, shop and blog were seen before a gap, and `list` after it.
+    /// The facts when proxy, shop and blog were seen before a gap, and `list` after it.
     fn after_gap(list: Vec<Bearer>) -> (Grace, Snapshot) {
         let (mut grace, mut snapshot) = (Grace::default(), Snapshot::default());
         grace.take_list(
