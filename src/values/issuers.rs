@@ -38,7 +38,7 @@ impl Issuers {
         self.0.iter()
     }
 
-    /// Whether there is a second one.
+    /// True if there is a second one.
     pub fn are_several(&self) -> bool {
         self.0.len() > 1
     }
@@ -87,7 +87,7 @@ pub enum IssuerName {
 }
 
 impl IssuerNames {
-    /// What the label `ca` says: names of CAs, `self-signed`, or `none` for a certificate that is provided. Never a URL:
+    /// Reads the label `ca`: names of CAs, `self-signed`, or `none` for a certificate that is provided. Never a URL:
     /// whoever may write labels does not choose whom to believe.
     ///
     /// # Errors
