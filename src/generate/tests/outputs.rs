@@ -49,7 +49,7 @@ fn board(given: &Rendering) -> Rc<OutputBoard> {
     Rc::clone(&output.board)
 }
 
-/// What is wrong with it.
+/// Complaints about the output.
 fn complaints(board: &OutputBoard) -> Vec<String> {
     let states = board.states();
     let all = states.values().flat_map(|state| &state.complaints);

@@ -12,7 +12,8 @@ use crate::{
     values::{ContainerId, ContainerName, Timestamp},
 };
 
-/// How long who was told is looked at: a server that can't live with a file ends within a second or two of reading it.
+/// Time for which a notified container is looked at: a server that can't live with a file ends within a second or two
+/// of reading it.
 const PROVEN_AFTER: Duration = Duration::from_secs(3);
 
 /// Who was told of new files, and what they were told of.
@@ -29,9 +30,9 @@ struct Told {
     id: ContainerId,
     /// When it had started, as it was seen last.
     started_at: Option<Timestamp>,
-    /// Whether it was told by a start.
+    /// True if a start was the notification.
     by_start: bool,
-    /// Whether it was seen to have started since, so that it is looked at twice: it may end again and again.
+    /// True if it was seen to have started since, so that it is looked at twice: it may end again and again.
     has_started: bool,
 }
 
@@ -130,7 +131,7 @@ impl Turning {
         }
     }
 
-    /// What somebody was told of and can't live with goes, and what was there before comes back.
+    /// Takes back files that a notified container can't live with: the earlier ones return.
     pub(super) fn take_back_untold(&mut self, consumer: &ContainerName, problem: String) {
         let on_proof = self.on_proof.take().into_iter();
         let mut targets = mem::take(&mut self.untold);

@@ -15,10 +15,11 @@ use crate::{
     values::ContainerName,
 };
 
-/// How long a container must have run before it is told: a signal that comes before a server listens to it ends it.
+/// Time that a container must have run before it is signalled: a signal that comes before a server listens to it ends
+/// it.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
-/// What a target begins with that means containers by a label; no container's name has a `=`.
+/// The beginning of a target that means containers by a label; no container's name has a `=`.
 const BY_LABEL: &str = "label=";
 
 impl Turning {
@@ -141,7 +142,7 @@ impl Turning {
     }
 }
 
-/// Why a container does not know that its files have changed.
+/// The reason why a container could not be notified.
 enum NotTold {
     /// The engine did not do it.
     ByEngine(EngineError),
