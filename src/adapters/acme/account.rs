@@ -29,15 +29,15 @@ use crate::{
 /// When a directory that could not be read again is asked for next: the one that is known goes on meanwhile.
 const DIRECTORY_AGAIN: Duration = Duration::from_secs(60 * 60);
 
-/// How long the URL of the terms is waited for: it is a help to whoever reads the message about them, and no more.
+/// Time to wait for the URL of the terms: it is a help to readers of the message about them, and no more.
 const TERMS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Whether a CA that was told an e-mail address has anything against it, and is not broken itself.
+/// True if a CA that works objects to an e-mail address that it was given.
 fn is_about_email(problem: &AuthorityError) -> bool {
     matches!(problem, AuthorityError::Refused { problem, .. } if *problem != Problem::ServerInternal)
 }
 
-/// Whether a CA makes no account that has no contact.
+/// True if a CA makes no account without a contact.
 fn demands_contact(failure: &CallError) -> bool {
     let problems = [Problem::InvalidContact, Problem::UnsupportedContact];
     problems.iter().any(|problem| failure.is_refusal(problem))
@@ -46,7 +46,7 @@ fn demands_contact(failure: &CallError) -> bool {
 /// The account as it is used, with the directory that was read for it.
 struct Opened {
     account: Rc<Account>,
-    /// What lay on disk when it was opened.
+    /// The record on disk when it was opened.
     kept: Option<AccountRecord>,
     /// When the directory is to be read again, by the clock that nobody sets.
     read_again: Duration,
@@ -115,7 +115,8 @@ impl Registration {
         Ok(current.insert(self.opened(account)).account.clone())
     }
 
-    /// Whether something else lies on disk than what was opened. What can't be read now is not known to be something else.
+    /// True if the record on disk differs from the one that was opened. What can't be read now is not known to be
+    /// something else.
     fn is_outdated(&self, opened: &Opened) -> bool {
         match (self.file.read(), &opened.kept) {
             (Ok(Some(now)), Some(kept)) => !now.opens_as(kept),
@@ -223,7 +224,7 @@ impl Registration {
         terms.unwrap_or_else(|| self.caller.directory.clone())
     }
 
-    /// What opens the account with this key, and the key that the library is given.
+    /// The builder that opens the account with this key, and the key for the library.
     fn builder(&self, key: &Secret) -> Result<(AccountBuilder, LibraryKey), AuthorityError> {
         let key = LibraryKey::of(key)?;
         let thumbprint = key.own.as_ref().map(|own| own.thumbprint());

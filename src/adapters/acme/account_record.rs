@@ -13,13 +13,13 @@ use crate::{
     values::Secret,
 };
 
-/// How often somebody looks whether another process has done with an account.
+/// Time between two looks for the end of another process's work on an account.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How often that is looked for: longer than any number of requests that one change of an account takes.
+/// Number of these looks: longer than any number of requests that one change of an account takes.
 const LOOKS: u32 = 6000;
 
-/// What is kept on disk: first the key alone, then the key and the account it opened, so that a crash in between finds
+/// The record on disk: first the key alone, then the key and the account it opened, so that a crash in between finds
 /// the same account again.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AccountRecord {
@@ -60,7 +60,7 @@ impl AccountRecord {
         }
     }
 
-    /// Whether both are the same account, by the same keys.
+    /// True if both are the same account, by the same keys.
     pub(super) fn opens_as(&self, other: &Self) -> bool {
         (&self.url, &self.key, &self.next) == (&other.url, &other.key, &other.next)
     }
@@ -83,14 +83,14 @@ fn secret_next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secr
     Ok(text.map(Secret::new))
 }
 
-/// What of it anybody may know.
+/// The public part of it.
 #[derive(Deserialize)]
 struct Known {
     #[serde(default)]
     refused: Option<RefusedEmail>,
 }
 
-/// Why there is no account on disk to be had.
+/// The reason why no account can be read from disk.
 pub(super) enum Unrecorded {
     /// It is there, and no account.
     Damaged(String),

@@ -22,16 +22,17 @@ use crate::{
     values::{ChallengeType, Host, Profile, Secret},
 };
 
-/// How long the CA may look at names: it tries from several places, each with time-outs of its own.
+/// The longest time for the CA's look at names: it tries from several places, each with time-outs of its own.
 const VALIDATION_LIMIT: Duration = Duration::from_secs(300);
 
-/// How long names are waited for that the CA still looks at when the order has failed for another.
+/// Time to wait for names that the CA still looks at when the order has failed for another.
 const LOOKS_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long the CA may take to issue; the order stays on disk, so that a later turn fetches what took longer.
+/// The longest time for the CA to issue; the order stays on disk, so that a later turn fetches a certificate that took
+/// longer.
 const ISSUANCE_LIMIT: Duration = Duration::from_secs(300);
 
-/// How many authorizations an order may have: each costs a request, and a certificate of ours has no more names.
+/// The most authorizations of an order: each costs a request, and a certificate of ours has no more names.
 const MOST_AUTHORIZATIONS: usize = 100;
 
 /// An order at the CA.
@@ -307,7 +308,7 @@ impl AcmeOrder {
         self.wait(past, what, VALIDATION_LIMIT, patience).await
     }
 
-    /// What is wrong with an invalid order.
+    /// The problem of an invalid order.
     async fn problems(&mut self) -> AuthorityError {
         let all = match self.all(&mut self.no_patience()).await {
             Ok(all) => all,

@@ -21,12 +21,12 @@ use super::{
 };
 use crate::{adapters::http::HttpClient, ports::AuthorityError};
 
-/// How old the CA's directory may be: profiles come and go, and URLs move.
+/// The greatest age of the CA's directory: profiles come and go, and URLs move.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
 pub(super) const DIRECTORY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often one signing is repeated by the nonce that came with the refusal of the one before.
+/// Number of times that one signing is repeated with the nonce of the refusal before.
 const NONCES: u32 = 3;
 
 /// The URLs that a CA's directory names, and what it says of itself. What it does not have is none.
@@ -44,7 +44,7 @@ pub(super) struct DirectoryUrls {
 }
 
 impl DirectoryUrls {
-    /// Whether the CA takes only accounts that belong to one that was made elsewhere.
+    /// True if the CA takes only accounts that belong to one that was made elsewhere.
     pub(super) fn is_external_account_required(&self) -> bool {
         self.whole["meta"]["externalAccountRequired"] == true
     }
