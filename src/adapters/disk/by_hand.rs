@@ -34,7 +34,7 @@ impl FoundCertificate {
     }
 }
 
-/// What was found of the key of a certificate.
+/// The findings about the key of a certificate.
 #[derive(Debug)]
 pub enum FoundKey {
     /// It is there.
@@ -51,7 +51,7 @@ pub enum FoundKey {
     },
     /// There is none, or none that can be opened, and why.
     Missing {
-        /// Why one that is there can't be read, if one is.
+        /// The reason why a key that is there can't be read, if one is.
         problem: Option<String>,
     },
 }

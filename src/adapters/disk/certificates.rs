@@ -40,11 +40,11 @@ pub(super) const FOLDER_MODE: u32 = 0o755;
 /// Second copies, and what was in our way, are nobody's but ours.
 const PRIVATE_FOLDER_MODE: u32 = 0o700;
 
-/// How long nothing must change in `provided/` or `live/` before it is looked at: a certificate and its key are copied there
+/// Time without any change in `provided/` or `live/` before it is looked at: a certificate and its key are copied there
 /// one after the other, and in between they don't belong together.
 const SETTLES: Duration = Duration::from_secs(1);
 
-/// What certbot leaves in `live/`, and what is no fault.
+/// A file that certbot leaves in `live/`, and that is no fault.
 const README: &str = "README";
 
 /// Whose it is what stands at `live/NAME`.
@@ -179,7 +179,7 @@ impl CertificateStore for Folders {
 }
 
 impl Folders {
-    /// What has a name in `live/`, or a second copy.
+    /// The certificates that have a name in `live/`, or a second copy.
     fn names(&self, found: &mut Certificates) -> Result<BTreeSet<CertificateName>, DiskError> {
         let (live, copies) = (self.certificates.join("live"), self.state.join("copies"));
         let (live, copied) = (entries(&live, found)?, entries(&copies, found)?);
@@ -229,7 +229,7 @@ impl Folders {
         look.found.held.insert(name, certificate);
     }
 
-    /// What its user copied over the live version of a name.
+    /// The files that the user copied over the live version of a name.
     pub(super) fn copied(&self, name: &CertificateName) -> Copied {
         let folder = self.live(name);
         match read_about(&folder) {
@@ -254,7 +254,7 @@ impl Folders {
         }
     }
 
-    /// What its user has not copied as a whole stays as it is; what was there before counts until then.
+    /// Leaves a half-copied certificate as it is; the earlier one counts until the user has copied the rest.
     fn look_at_half(&self, name: CertificateName, problem: DiskError, found: &mut Certificates) {
         match read_copy(&self.copy(&name), &name) {
             Ok((_, certificate)) => {

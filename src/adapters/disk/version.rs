@@ -24,10 +24,10 @@ use crate::{
     values::{CertificateName, Digest, Secret},
 };
 
-/// How many bytes a file of certificates and keys has at most: all roots of the Web have a quarter of that.
+/// The most bytes of a file of certificates and keys: all roots of the Web have a quarter of that.
 pub(super) const LARGEST: u64 = 1 << 20;
 
-/// What we say about a version, beside its files.
+/// The origin of a version, written beside its files.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Provenance {
     pub source: Source,
@@ -64,7 +64,7 @@ fn sealed(files: &BTreeMap<String, Digest>) -> Digest {
     )
 }
 
-/// What is said about the version in a folder; `None` when nothing is.
+/// Reads the origin of the version in a folder; `None` where nothing was written.
 pub(super) fn read_about(folder: &Path) -> Result<Option<Provenance>, DiskError> {
     let path = folder.join("about.json");
     match read_json::<Provenance>(&path)? {
@@ -82,9 +82,9 @@ pub(super) fn read_about(folder: &Path) -> Result<Option<Provenance>, DiskError>
 pub(super) struct Version {
     pub fullchain: String,
     pub privkey: Secret,
-    /// Why a server would not take them as they lie there, if it would not.
+    /// The reason why a server would not take the files as they lie there, if it would not.
     pub irregular: Option<String>,
-    /// Whether we made it without a CA.
+    /// True if quaymaster made it without a CA.
     pub is_self_signed: bool,
     /// The profile that its CA was asked for, where that is known.
     pub profile: Option<String>,
@@ -160,7 +160,7 @@ pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     files::read_small(path, LARGEST)
 }
 
-/// What stands in a file of certificates or of a key.
+/// Reads a file of certificates or of a key.
 fn read_pem<T>(
     path: &Path,
     read: impl FnOnce(&[u8]) -> Result<pem::Read<T>, PemError>,
@@ -194,7 +194,7 @@ pub(super) fn read_copy(
     Ok((version, checked))
 }
 
-/// Whether a second copy is of the certificate with this digest, and has what is said about it.
+/// True if a second copy is of the certificate with this digest, and has its origin.
 pub(super) fn is_copied(copy: &Path, digest: Digest) -> bool {
     read_about(copy).is_ok_and(|about| about.is_some())
         && read_version(copy, None).is_ok_and(|copy| copy.digest() == digest)

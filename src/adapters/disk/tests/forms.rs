@@ -49,7 +49,7 @@ impl Set {
     }
 }
 
-/// What a look finds in a folder that `lay` has laid out: the certificate, and what is told.
+/// The findings of a look in a folder that `lay` has laid out: the certificate, and the complaints.
 fn found(lay: impl FnOnce(&Path)) -> (Option<HeldCertificate>, Vec<String>) {
     let place = place();
     let folder = place.certificates.join("provided").join(HOST);
