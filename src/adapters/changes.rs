@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::ports::DiskError;
 
-/// How many folders in it are watched; more than this costs the system more than it is worth.
+/// Number of folders in it that are watched; more than this costs the system more than it is worth.
 const MOST: usize = 1000;
 
 /// After so many waits, changes are told though they go on.
@@ -44,7 +44,7 @@ fn failed(path: &Path, error: notify::Error) -> DiskError {
     }
 }
 
-/// What is watched: the folder, the folders in it, and the nearest folder above that exists, where one notices that the
+/// A watch of the folder, the folders in it, and the nearest folder above that exists, where one notices that the
 /// folder is made, removed or replaced. Never files: a watch on a file dies with the first atomic replacement.
 struct Watch {
     folder: PathBuf,
@@ -141,7 +141,7 @@ fn to_watch(folder: &Path) -> Vec<PathBuf> {
     above.map(Path::to_owned).into_iter().chain(own).collect()
 }
 
-/// Whether what was noticed may have changed something there. Reading does not, and our own would wake us for ever; what is
+/// True if the event may have changed something there. Reading does not, and our own would wake us for ever; what is
 /// not known (events were lost) may.
 fn concerns_us(event: &notify::Result<Event>, folder: &Path) -> bool {
     let Ok(event) = event else { return true };

@@ -35,7 +35,7 @@ const WHO: &str = concat!(
     " instant-acme/0.8"
 );
 
-/// How long a request may take, and how long its answer may be.
+/// The longest time for a request, and the longest answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// For the connection.
@@ -57,7 +57,7 @@ impl Default for Limits {
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, Error)]
 pub enum HttpError {
     /// No connection, or none to the right server.
@@ -79,7 +79,7 @@ pub enum HttpError {
     TooLong(usize),
 }
 
-/// Why roots can't be trusted.
+/// The reason why roots can't be trusted.
 #[derive(Debug, Error)]
 pub enum RootsError {
     /// Text that is no PEM, or certificates that can't be read.
@@ -206,7 +206,7 @@ impl HttpClient {
     }
 }
 
-/// Whether a connection was not made because of the dates of the server's certificate.
+/// True if a connection was not made because of the dates of the server's certificate.
 fn is_about_dates(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
         return matches!(

@@ -119,7 +119,7 @@ pub(super) fn details(text: &str, remarks: Remarks) -> Result<Vec<Detail>, Strin
     Ok(list.into_iter().enumerate().filter_map(read).collect())
 }
 
-/// Whether an engine says of itself that it manages a Swarm.
+/// True if an engine says of itself that it manages a Swarm.
 ///
 /// # Errors
 /// When the answer can't be read.
@@ -157,7 +157,7 @@ fn variables(entries: &[String]) -> impl Iterator<Item = (String, String)> {
     entries.iter().filter_map(variable)
 }
 
-/// What is wrong, without the values that stood there: they may be anybody's.
+/// The problem, without the values that stood there: they may be anybody's.
 fn problem(error: &serde_json::Error) -> String {
     match error.is_data() {
         true => format!(

@@ -1,4 +1,4 @@
-//! What a certificate says of itself.
+//! The fields of a certificate.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -84,7 +84,7 @@ pub(super) fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// What kind of key it is for; none for kinds that we don't make.
+/// The kind of its key; none for kinds that quaymaster does not make.
 pub(super) fn key_type(leaf: &X509Certificate<'_>) -> Option<KeyType> {
     match leaf.public_key().parsed().ok()? {
         PublicKey::EC(point) => match point.key_size() {
@@ -116,12 +116,12 @@ pub(super) fn distinguished(name: &X509Name<'_>) -> String {
     harmless(&name.to_string())
 }
 
-/// What somebody wrote into a certificate, without what a terminal acts upon.
+/// A text from a certificate, without what a terminal acts upon.
 fn harmless(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-/// Whether it is its own issuer, as roots and certificates without a CA are.
+/// True if it is its own issuer, as roots and certificates without a CA are.
 pub(super) fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
     certificate.issuer().as_raw() == certificate.subject().as_raw()
 }

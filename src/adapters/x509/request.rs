@@ -38,7 +38,7 @@ pub struct SigningRequest {
     pub first: Host,
 }
 
-/// Why no CA would follow a signing request.
+/// The reason why no CA would follow a signing request.
 #[derive(Debug, Error)]
 pub enum RequestError {
     /// The text is none.
@@ -61,7 +61,7 @@ pub enum RequestError {
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The problem with it.
         source: HostError,
     },
     /// Its subject has a name that its list has not.
