@@ -1,4 +1,4 @@
-//! What CAs are asked with, from the settings and the environment.
+//! The data for requests to CAs, from the settings and the environment.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ pub(super) fn ca_root<'s>(settings: &'s Settings, directory: &str) -> Option<&'s
     root.or(settings.ca_root.as_ref()).map(PathBuf::as_path)
 }
 
-/// What CAs are asked with besides labels.
+/// The data for requests to CAs, in addition to labels.
 pub(super) struct CaSetup {
     pub(super) usual: AcmeSettings,
     /// By directory, where something is set about a CA by itself.

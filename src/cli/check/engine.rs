@@ -64,7 +64,7 @@ pub(super) async fn look(
     list.is_ok()
 }
 
-/// Whether the labels of images can be told from those of containers. Nothing fails where they can't.
+/// Checks that the labels of images can be told from those of containers. Nothing fails where they can't.
 async fn images(engine: &DockerEngine, told: &mut Findings) {
     const CALL: &str = "GET /images/{id}/json";
     let nobody = Digest::try_from(NOBODY.to_owned()).expect("it is made of digits");
