@@ -26,7 +26,7 @@ pub struct Outputs {
 }
 
 impl Daemon {
-    /// What outputs would be given; nothing is written.
+    /// Forecasts of outputs; nothing is written.
     ///
     /// # Errors
     /// When the engine can't be asked.
@@ -72,7 +72,7 @@ impl Loop {
         }
     }
 
-    /// What is wrong with outputs.
+    /// Complaints about outputs.
     pub(super) fn output_complaints(&self) -> BTreeSet<Complaint> {
         let states = self.daemon.outputs.board.states().into_values();
         states.flat_map(|state| state.complaints).collect()

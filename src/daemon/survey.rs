@@ -58,7 +58,7 @@ impl Watched for Daemon {
     }
 }
 
-/// Why nothing can be foreseen.
+/// The reason why nothing can be foreseen.
 #[derive(Debug, thiserror::Error)]
 pub enum ForeseeError {
     /// The engine.
@@ -73,22 +73,22 @@ pub enum ForeseeError {
 pub struct Survey {
     /// That moment.
     pub now: Timestamp,
-    /// What the engine says.
+    /// The engine's description of its containers.
     pub snapshot: Snapshot,
-    /// What labels ask for.
+    /// The meaning of the labels.
     pub desired: Desired,
-    /// What we have and tried.
+    /// The certificates, records and attempts.
     pub observed: Observed,
-    /// What would be rendered.
+    /// The templates that would be rendered.
     pub templates: Templates,
-    /// What would be done now.
+    /// The plan for now.
     pub plan: Plan,
-    /// What is wrong on disk and with the user's templates.
+    /// Problems on disk and with the user's templates.
     pub faults: Vec<String>,
 }
 
 impl Survey {
-    /// What can't be followed.
+    /// Complaints about labels that can't be followed.
     pub fn complaints(&self) -> BTreeSet<Complaint> {
         self.desired
             .complaints

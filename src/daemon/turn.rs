@@ -73,7 +73,7 @@ impl Loop {
         ControlFlow::Continue(())
     }
 
-    /// What the containers ask for.
+    /// The meaning of the containers' labels.
     pub(super) fn desired(&mut self) -> Rc<Desired> {
         let desired = self.desired.take().unwrap_or_else(|| {
             let mut desired = self
