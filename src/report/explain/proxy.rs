@@ -149,7 +149,7 @@ pub(super) fn tell_progress(
     }
 }
 
-/// What a proxy shows right now.
+/// Reports the present answers of a proxy.
 pub(super) fn tell_seen(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Findings) {
     let name = &proxy.name;
     let Some(looked) = facts.looked else { return };
@@ -274,7 +274,7 @@ fn tell_serial(
     }
 }
 
-/// Whether those behind the proxy take requests.
+/// Checks that the containers behind the proxy take requests.
 pub(super) fn tell_behind(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Findings) {
     let Some(site) = proxy.sites.get(facts.host) else {
         return;
@@ -307,7 +307,7 @@ fn containers<'a>(facts: &Inspection<'a>, site: &'a Site) -> impl Iterator<Item 
         .map(|container| &**container)
 }
 
-/// Whether it is one that comes and goes; no fault of a site that others serve meanwhile.
+/// True if it is a container that comes and goes; no fault of a site that others serve meanwhile.
 fn comes_and_goes(
     facts: &Inspection<'_>,
     container: &Bearer,
@@ -370,7 +370,7 @@ fn idle(facts: &Inspection<'_>, site: &Site, path: &str, told: &mut Findings) {
     told.problem("behind it", says, remedy);
 }
 
-/// Whether nothing but its health check keeps requests from it.
+/// True if only its health check keeps requests from it.
 fn is_held_off(container: &Bearer) -> bool {
     container.is_running() && !container.takes_traffic()
 }

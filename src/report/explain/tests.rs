@@ -25,7 +25,7 @@ use crate::{
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-/// What is true, until a test breaks it.
+/// The true state, until a test breaks it.
 struct World {
     host: Host,
     containers: Vec<Bearer>,
@@ -34,9 +34,9 @@ struct World {
     listening: BTreeMap<SocketAddr, Result<(), ErrorKind>>,
     daemon: (Works, Option<Timestamp>),
     faults: Vec<String>,
-    /// Whether what is planned is carried out before the story is told.
+    /// True if the plan is carried out before the story is written.
     settles: bool,
-    /// Whether the name was seen to be served before.
+    /// True if the name was seen to be served before.
     served: bool,
     /// A table of grants, where there is one.
     grants: Option<&'static str>,

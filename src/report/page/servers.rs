@@ -84,7 +84,7 @@ fn server(overview: &Overview, consumer: &Consumer) -> ServerView {
     }
 }
 
-/// How it stands, in a word and a reason.
+/// The state, in a word and a reason.
 fn state(
     overview: &Overview,
     consumer: &Consumer,
