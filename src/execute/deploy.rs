@@ -58,7 +58,8 @@ pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Install
     }
 }
 
-/// What comes of what was not seen: it stays where nothing speaks against it, or where there is nothing to go back to.
+/// Handles files that were not seen: they stay where nothing speaks against them, or where there is nothing to return
+/// to.
 async fn not_seen(
     ports: &Ports,
     deploy: &Deploy,
@@ -173,7 +174,7 @@ fn sent(ports: &Ports, started_at: Option<Timestamp>) -> Sent {
     }
 }
 
-/// Whether the process that was told has ended since, as far as the engine can be asked.
+/// True if the process that was reloaded has ended since, as far as the engine can be asked.
 async fn has_ended(ports: &Ports, consumer: &Consumer) -> bool {
     match ports.engine.inspect(consumer.id.as_str()).await {
         Ok(Some(now)) => !now.is_there() || now.started_at != consumer.started_at,

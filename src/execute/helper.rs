@@ -93,7 +93,7 @@ pub fn list_place(helper: &Helper) -> ListPlace<'_> {
     }
 }
 
-/// How a helper is told of its list.
+/// The way to make a helper read its list.
 fn how(consumer: &Consumer) -> Result<Tell, Failure> {
     match &consumer.reload {
         Reload::Signal(signal) => Ok(Tell::Signal(*signal)),
@@ -150,7 +150,8 @@ impl<'a> Listed<'a> {
         told
     }
 
-    /// What the helper has brought, or what is seen in its place. What can't be used yet may be half-way there.
+    /// The certificate that the helper has brought, or the finding in its place. What can't be used yet may be half-way
+    /// there.
     fn brought(&self) -> Result<HeldCertificate, String> {
         let name = &self.obtain.certificate;
         let held = match self.ports.issuing.certificates.held_now(name) {
