@@ -30,13 +30,13 @@ use crate::{
     values::Host,
 };
 
-/// How many aliases are followed where the server does not do it.
+/// Number of aliases that are followed where the server does not do it.
 const MOST_ALIASES: usize = 8;
 
-/// How many addresses of a name count, of each kind, and how many CAA records.
+/// Number of addresses of a name that count, of each kind, and of CAA records.
 const MOST_RECORDS: usize = 32;
 
-/// How far up CAA records are looked for: no name of a user's is deeper, and each step is a question.
+/// Number of labels up to which CAA records are looked for: no name of a user's is deeper, and each step is a question.
 const MOST_LABELS: usize = 16;
 
 /// Asks one server, or those of the system.
@@ -123,7 +123,8 @@ impl DnsResolver {
     }
 }
 
-/// Why the servers of a zone fail: an answer that comes without a check of signatures says that these are wrong.
+/// The reason why the servers of a zone fail: an answer that comes without a check of signatures says that these are
+/// wrong.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc4035#section-3.2.2>
 async fn why_failed(server: SocketAddr, name: &Name, kind: RecordType) -> LookupFault {
@@ -135,7 +136,7 @@ async fn why_failed(server: SocketAddr, name: &Name, kind: RecordType) -> Lookup
     }
 }
 
-/// What a code means that is no answer.
+/// The meaning of a code that is no answer.
 fn refusal(code: ResponseCode) -> Result<(), LookupFault> {
     match code {
         ResponseCode::NoError | ResponseCode::NXDomain => Ok(()),
@@ -223,7 +224,7 @@ fn shown(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// What a record says.
+/// Reads a record.
 fn read(record: &CAA) -> CaaRecord {
     let tag = record.tag.to_ascii_lowercase();
     let issuer = || {
