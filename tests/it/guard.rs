@@ -1,4 +1,5 @@
-//! What holds the house together: who may use whom, where effects live, one TLS provider and one HTTP stack.
+//! The rules that hold the house together: the rooms that a room may use, the place of effects, one TLS provider and
+//! one HTTP stack.
 
 use std::{
     collections::BTreeMap,

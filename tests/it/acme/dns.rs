@@ -58,7 +58,7 @@ fn home(knot: &Knot) -> DnsSettings {
     }
 }
 
-/// What sets records by this table. Names are looked up at the same server.
+/// The responder that sets records by this table. Names are looked up at the same server.
 fn responder(
     knot: &Knot,
     settings: &DnsSettings,
@@ -102,7 +102,7 @@ async fn withdraw(responder: &RecordResponder, challenge: &Challenge) {
     assert!(faults.is_empty(), "{faults:?}");
 }
 
-/// Why a record can't be set.
+/// The reason why a record can't be set.
 async fn refused(responder: &RecordResponder, host: &str) -> String {
     let set = responder.publish(&at_home(), &challenge(host, "one")).await;
     set.expect_err("it can't be set").to_string()
