@@ -16,10 +16,10 @@ use crate::ports::DiskError;
 /// Number of folders in it that are watched; more than this costs the system more than it is worth.
 const MOST: usize = 1000;
 
-/// After so many waits, changes are told though they go on.
+/// After so many waits, changes are reported even if more are coming.
 const LONGEST: usize = 10;
 
-/// Begins to watch a folder, which need not exist, and tells of changes once nothing has changed for as long as
+/// Begins to watch a folder, which need not exist, and reports changes once nothing has changed for as long as
 /// `settled`. Misses nothing from here on: look after it.
 pub(super) fn of(
     folder: PathBuf,
@@ -68,8 +68,8 @@ impl Watch {
         })
     }
 
-    /// Waits for a change. Everything is watched anew before it is told, so that whoever reads then misses nothing:
-    /// a folder that was replaced is another one under the same name.
+    /// Waits for a change. Everything is watched anew before the report, so that a reader misses nothing then: a folder
+    /// that was replaced is another one under the same name.
     async fn next(&mut self) -> Result<(), DiskError> {
         // Never closed: this holds a sender itself.
         let _ = self.nudges.recv().await;

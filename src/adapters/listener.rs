@@ -75,7 +75,7 @@ impl Responder for ChallengeListener {
         Ok(())
     }
 
-    /// Nothing lies between: one look tells.
+    /// Nothing lies between: one look is enough.
     async fn look(&self, _: &Webroots, challenge: &Challenge) -> Result<(), NotServed> {
         let Response::Http { token, body } = &challenge.response else {
             return Ok(());

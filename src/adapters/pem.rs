@@ -128,7 +128,7 @@ pub(super) struct Read<T> {
 /// The certificates in a text, in their order, without anything else.
 ///
 /// # Errors
-/// When there is none, or when it can't be told what stands there.
+/// When there is none, or when the text is not recognised.
 pub(super) fn certificates(bytes: &[u8]) -> Result<Read<String>, PemError> {
     let read = text(bytes)?;
     let blocks = blocks(&read)?;
@@ -147,7 +147,8 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Read<String>, PemError> {
     }
 }
 
-/// The first private key in a text: that is the one that servers take. What it is called is told by what it is.
+/// The first private key in a text: that is the one that servers take. Its kind is recognised by its content, and not
+/// by its label.
 ///
 /// # Errors
 /// When there is none, or when its password is not this one.
@@ -205,7 +206,7 @@ impl PemError {
 /// All certificates and all keys in a text, whatever else stands there.
 ///
 /// # Errors
-/// When it can't be told what stands there, or when the password of a key is not this one.
+/// When the text is not recognised, or when the password of a key is not this one.
 pub(super) fn contents(bytes: &[u8], password: Option<&Password>) -> Result<Contents, PemError> {
     let read = text(bytes)?;
     let mut contents = Contents::default();

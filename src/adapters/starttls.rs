@@ -94,7 +94,7 @@ async fn elements(stream: &mut (impl AsyncRead + Unpin), ends: &[&str]) -> io::R
     }
 }
 
-/// Takes leave within TLS: a server tells in its log who does not.
+/// Takes leave within TLS: a server logs clients that do not.
 pub(super) async fn end(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), protocol: Protocol) {
     // One that is gone or slow by now has shown what was looked for.
     let _ = timeout(LEAVE, leave(stream, protocol)).await;

@@ -55,7 +55,7 @@ pub trait AccountDesk {
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.5>
     async fn roll_over(&self) -> Result<RolledOver, AuthorityError>;
 
-    /// Has the CA take no request of the account any more, and puts its record aside; tells where that is. One that is
+    /// Has the CA take no request of the account any more, and puts its record aside; returns the new path. One that is
     /// deactivated already is put aside alone.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.6>
@@ -121,7 +121,7 @@ pub enum RegistrationOutcome {
 /// An account as it lies on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeptAccount {
-    /// Where it is; none until the CA has told.
+    /// The account's URL; none until the CA has given it.
     pub url: Option<String>,
     /// The kind of its key, as the setting `key-type` names it.
     pub key_type: String,
@@ -129,7 +129,7 @@ pub struct KeptAccount {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc7638#section-3>
     pub thumbprint: String,
-    /// The e-mail address that the CA was told.
+    /// The e-mail address that the CA has.
     pub email: Option<String>,
     /// True if a change to another key was begun, and it is not known yet which key counts.
     pub is_key_changing: bool,

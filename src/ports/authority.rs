@@ -45,7 +45,7 @@ pub trait Authority {
     /// the CA's terms, or its directory where it can't be asked.
     async fn terms_to_agree(&self) -> Option<String>;
 
-    /// The e-mail address of the settings, if this CA was told it and does not take it.
+    /// The e-mail address of the settings, if this CA got it and does not take it.
     fn refused_email(&self) -> Option<RefusedEmail>;
 
     /// The URL of our account there, as far as it is written down here; nobody is asked.
@@ -137,7 +137,7 @@ pub trait Order {
     /// The CA's offers for each name that has to be proven; empty when every name is authorized already.
     async fn offers(&mut self) -> Result<Vec<Offer>, AuthorityError>;
 
-    /// Tells the CA to look at the challenges of this type, and waits until each name is authorized. Errors tell each
+    /// Tells the CA to look at the challenges of this type, and waits until each name is authorized. Errors have each
     /// name's own problem.
     async fn authorize(&mut self, kind: ChallengeType) -> Result<(), AuthorityError>;
 

@@ -38,8 +38,8 @@ pub trait CertificateStore {
     /// Nothing that was live before has changed when it fails.
     fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError>;
 
-    /// Begins to watch `provided/` and `live/`, and tells when something there may have changed, be it by us, until neither
-    /// can be watched any more. Misses nothing from here on: look after it.
+    /// Begins to watch `provided/` and `live/`, and reports when something there may have changed, be it by us, until
+    /// neither can be watched any more. Misses nothing from here on: look after it.
     ///
     /// # Errors
     /// When `provided/` can't be watched.

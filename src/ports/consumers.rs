@@ -26,8 +26,8 @@ pub trait ConsumerFolders {
         change: &Change<'_>,
     ) -> Result<Option<Parcel>, DiskError>;
     /// Writes the record down, and with it what is there now, so that it can come back; then puts what was staged into
-    /// its place, each in one rename. What an open journal holds from before stays in it. Returned is what has the same
-    /// done inside a container: it is to be sent before anybody is told.
+    /// its place, each in one rename. What an open journal holds from before stays in it. Returned is the parcel for
+    /// the same inside a container: it is to be sent before any reload.
     fn switch(
         &self,
         place: &ConsumerPlace<'_>,

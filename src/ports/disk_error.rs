@@ -42,7 +42,7 @@ pub enum DiskError {
     Owner {
         /// Which file.
         path: PathBuf,
-        /// To whom.
+        /// The owner that it should have.
         owner: Owner,
         /// The system's error.
         source: io::Error,

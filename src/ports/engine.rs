@@ -22,7 +22,7 @@ pub trait Engine {
         &self,
     ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError>;
 
-    /// All bearers that concern us, running or not, each as inspect tells it.
+    /// All bearers that concern us, running or not, each from inspect's answer.
     async fn bearers(&self, interest: &Interest) -> Result<Vec<Bearer>, EngineError>;
 
     /// One bearer by id or name, with those variables of it that are read; `None` when there is none.
@@ -68,7 +68,7 @@ pub struct Ran {
     pub output: String,
 }
 
-/// An engine that also tells what only the command `render` shows, environments among it.
+/// An engine that also gives the details that only the command `render` shows, environments among them.
 #[async_trait(?Send)]
 pub trait DetailedEngine: Engine {
     /// All containers, running or not.

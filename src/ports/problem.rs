@@ -69,7 +69,7 @@ problems! {
     BadSignatureAlgorithm "badSignatureAlgorithm" Backoff,
     /// CAA records forbid the CA to issue.
     Caa "caa" Backoff,
-    /// Several problems, each told by itself.
+    /// Several problems, each with its own words.
     Compound "compound" Backoff,
     /// The CA could not connect to what it was to look at.
     Connection "connection" Backoff,

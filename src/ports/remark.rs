@@ -9,7 +9,7 @@ use tracing::Level;
 use super::row::events;
 use crate::values::ContainerName;
 
-/// Who is told what adapters meet.
+/// The receiver of adapters' remarks.
 pub type Remarks = fn(Remark);
 
 /// The remedy once the URL of an account is another.
@@ -50,7 +50,7 @@ events! {
     } => "account-damaged", Level::WARN,
         ("the account at the CA {directory} is damaged ({problem}) and kept as {}; registering anew. {RECORDS}", kept.display());
 
-    /// A CA could not be told the e-mail address of the settings.
+    /// A CA could not be sent the e-mail address of the settings.
     EmailUntold {
         /// The CA's directory.
         directory: String,
@@ -92,7 +92,7 @@ events! {
         ("the CA {directory} has sent no chain that ends at {chain:?}, and the certificate has its usual chain instead: {}",
           chain_remedy(offered, problem.as_deref()));
 
-    /// A CA was not told which certificate a new one takes the place of.
+    /// A CA did not get the name of the certificate that a new one replaces.
     ReplacedUntold {
         /// The CA's directory.
         directory: String,
@@ -113,7 +113,7 @@ events! {
         instead: String,
     } => "file-damaged", Level::WARN, ("{} can't be used: {problem}; {instead}", path.display());
 
-    /// A key can't be given to whom the settings say.
+    /// A key can't be given to the owner of the settings.
     KeyNotGiven {
         /// The key.
         #[serde(serialize_with = "shown")]
@@ -153,7 +153,7 @@ events! {
         bytes: usize,
     } => "engine-event-too-long", Level::WARN, ("an event of the engine is left out, because it is too long: {bytes} bytes");
 
-    /// The engine does not tell its time, so that events may be missed while the stream of them begins.
+    /// The engine does not give its time, so that events may be missed while the stream of them begins.
     EngineTimeUnknown {
         /// Its address.
         engine: String,

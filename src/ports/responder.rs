@@ -20,11 +20,11 @@ pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
 pub trait Responder {
     /// Makes a challenge's response visible; one that is there already is fine.
     async fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), ResponseFault>;
-    /// Looks whether a CA would see the response, as far as that can be told from here: a failed look here costs nothing.
+    /// Looks whether a CA would see the response, as far as that shows from here: a failed look here costs nothing.
     async fn look(&self, at: &Webroots, challenge: &Challenge) -> Result<(), NotServed>;
-    /// Takes a response away again wherever that can be done, also one half written; one that is not there is fine. What
-    /// can't be taken away is told for each place. For a response over HTTP it is done at the first poll, since that is
-    /// also asked for where nothing can be waited for.
+    /// Takes a response away again wherever that can be done, also one half written; one that is not there is fine.
+    /// Returned is a fault for each place where that fails. For a response over HTTP it is done at the first poll,
+    /// since that is also asked for where nothing can be waited for.
     async fn withdraw(&self, at: &Webroots, shown: &ShownResponse) -> Vec<ResponseFault>;
 }
 

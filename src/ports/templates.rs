@@ -20,8 +20,8 @@ pub trait TemplateFiles {
     /// When the folder as a whole can't be used.
     fn texts(&self) -> Result<Option<TemplateTexts>, DiskError>;
 
-    /// Begins to watch, and tells when something there may have changed, until it can't watch any more. Misses nothing
-    /// from here on: read after it.
+    /// Begins to watch, and reports when something there may have changed, until it can't watch any more. Misses
+    /// nothing from here on: read after it.
     fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
 }
 
@@ -30,8 +30,8 @@ pub trait NamedFiles {
     /// The text that lies there; `None` when there is no such file.
     fn text(&self, path: &Path) -> Result<Option<String>, DiskError>;
 
-    /// Begins to watch the folder that a file lies in, and tells when something there may have changed, until it can't
-    /// watch any more. Misses nothing from here on: read after it.
+    /// Begins to watch the folder that a file lies in, and reports when something there may have changed, until it
+    /// can't watch any more. Misses nothing from here on: read after it.
     fn changes(
         &self,
         path: &Path,

@@ -188,7 +188,7 @@ impl fmt::Display for Issuer {
 }
 
 /// The directory URL of a CA in the one spelling that stands for all: scheme and host in lower case, the port left out
-/// where it is the usual one. CAs are told apart by this text. What is no URL stays as it is.
+/// where it is the usual one. CAs are distinguished by this text. What is no URL stays as it is.
 ///
 /// <https://url.spec.whatwg.org/#url-serializing>
 pub fn in_one_spelling(directory: &str) -> String {

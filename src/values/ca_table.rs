@@ -16,7 +16,7 @@ use super::{
 pub struct CaSettings {
     /// The URL of its directory, in one spelling; a preset brings its own.
     pub directory: Option<String>,
-    /// A file with roots that are trusted besides the usual ones.
+    /// A file with roots that are trusted in addition to the usual ones.
     pub root: Option<PathBuf>,
     /// True if its terms are agreed to.
     pub agree_tos: Option<bool>,
@@ -88,7 +88,7 @@ impl CaTable {
     /// The presets and these.
     ///
     /// # Errors
-    /// The first that can't be told from another, or has no directory.
+    /// The first whose name stands for another CA already, or that has no directory.
     pub fn new(own: BTreeMap<String, CaSettings>) -> Result<Self, CaTableError> {
         let mut seen = BTreeSet::new();
         for (name, ca) in &own {

@@ -78,7 +78,7 @@ impl ExternalAccount {
     /// The bytes of a key that is written in base64url, or in base64.
     ///
     /// # Errors
-    /// When it is neither, or nothing. The text itself is not told.
+    /// When it is neither, or nothing. The text itself is not in the error.
     pub fn key_bytes(key: &Secret) -> Result<Zeroizing<Vec<u8>>, String> {
         let text = key.expose().trim();
         let bytes = URL_SAFE.decode(text).or_else(|_| STANDARD.decode(text));

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{Host, HostError};
 
-/// Something that containers may be allowed besides claiming hosts.
+/// A right of containers other than to claim hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
     /// Being a proxy: it is configured, and gets the keys of the sites that it serves.

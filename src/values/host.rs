@@ -28,7 +28,7 @@ enum Kind {
     Address(IpAddr),
 }
 
-/// The reason why a word is no host, with the remedy.
+/// The reason why a word can't be a host, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HostError {
     /// A `*` that is not the whole first label.

@@ -11,7 +11,7 @@ pub struct Interval {
     pub max: Duration,
 }
 
-/// Nobody waits longer; and a time that far ahead can still be told.
+/// Nobody waits longer; and a time that far ahead can still be shown.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Words that are no interval.

@@ -88,7 +88,7 @@ pub enum IssuerName {
 
 impl IssuerNames {
     /// Reads the label `ca`: names of CAs, `self-signed`, or `none` for a certificate that is provided. Never a URL:
-    /// whoever may write labels does not choose whom to believe.
+    /// the writer of a label does not choose a CA to trust.
     ///
     /// # Errors
     /// When there is a URL among them, a name is there twice, or a word that is no CA's name stands beside others.

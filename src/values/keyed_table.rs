@@ -1,5 +1,5 @@
-//! A map in the order of its keys, of which an earlier version costs next to nothing to keep, and tells quickly what is
-//! different: versions share all that is the same.
+//! A map in the order of its keys, of which an earlier version costs next to nothing to keep, and which quickly finds
+//! the differences: versions share all that is the same.
 
 use std::{
     borrow::Borrow, collections::BTreeMap, fmt, iter::FusedIterator, ops::Index, rc::Rc, slice,

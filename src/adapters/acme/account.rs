@@ -153,8 +153,8 @@ impl Registration {
         *self.current.lock().await = None;
     }
 
-    /// Opens the same account by the directory as it is now. What can't be read changes nothing: an order that has no
-    /// answer, either, tells why. Orders under way go on by the URLs that they were told.
+    /// Opens the same account by the directory as it is now. A failure to read it changes nothing: an order that has no
+    /// answer, either, reports the reason. Orders under way continue with the URLs that they have.
     async fn read_again(&self, opened: &mut Opened) {
         opened.read_again = self.caller.clock.elapsed() + DIRECTORY_AGAIN;
         let Some(key) = self.key() else { return };
@@ -210,8 +210,8 @@ impl Registration {
         }
     }
 
-    /// The e-mail address of the settings, if the CA did not take it. What can't be read is told by the order that needs
-    /// it.
+    /// The e-mail address of the settings, if the CA did not take it. An unreadable record is reported by the order
+    /// that needs it.
     pub(super) fn refused_email(&self) -> Option<RefusedEmail> {
         self.file.refused(self.email.as_ref())
     }
@@ -271,10 +271,10 @@ impl Registration {
         Ok(account)
     }
 
-    /// Where the account of this key is, made if it has none, and the e-mail address that was told with it.
+    /// Finds the account of this key, or makes it, and returns its URL and the e-mail address that the CA got with it.
     ///
     /// A key that the CA gave out at its web site makes one account alone: an account that it made before a crash is
-    /// looked for without it. An e-mail address is told afterwards, since one that is refused is no reason to have no
+    /// looked for without it. An e-mail address is sent afterwards, since one that is refused is no reason to have no
     /// account; but some CAs demand one.
     async fn new_account(
         &self,
@@ -355,8 +355,8 @@ impl Registration {
     }
 
     /// Tells the CA the e-mail address of the settings where it has another, or none. One that it does not take costs
-    /// nothing but that it can't write: no certificate waits for it. It is told again by the next process alone, and that
-    /// it was refused is kept as long as it is set.
+    /// nothing but that it can't write: no certificate waits for it. Only the next process sends it again, and the
+    /// refusal is kept as long as the address is set.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.2>
     pub(super) async fn tell_email(
@@ -416,12 +416,12 @@ impl Registration {
         Ok(record)
     }
 
-    /// The account's URL on disk. What can't be read is told by the order that needs it.
+    /// The account's URL on disk. An unreadable record is reported by the order that needs it.
     pub(super) fn account_url(&self) -> Option<String> {
         self.file.read().ok().flatten()?.url
     }
 
-    /// The account's key on disk. What can't be read is told by the order that needs it.
+    /// The account's key on disk. An unreadable record is reported by the order that needs it.
     pub(super) fn key(&self) -> Option<Secret> {
         Some(self.file.read().ok().flatten()?.key)
     }

@@ -23,7 +23,7 @@ const LOOKS: u32 = 6000;
 /// the same account again.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AccountRecord {
-    /// Where the account is; `None` until the CA has told.
+    /// The account's URL; `None` until the CA has given it.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
     pub(super) url: Option<String>,
@@ -166,7 +166,7 @@ impl AccountFile {
         })
     }
 
-    /// Puts the account away under another name, which is told.
+    /// Puts the account away under another name, and returns that.
     pub(super) fn set_aside(&self, reason: AsideReason) -> Result<PathBuf, AuthorityError> {
         let aside = self
             .accounts
@@ -195,8 +195,8 @@ impl AccountFile {
         Ok(Some(record))
     }
 
-    /// The e-mail address that the CA did not take, if it is this one. What can't be read is told by the order that needs
-    /// it.
+    /// The e-mail address that the CA did not take, if it is this one. An unreadable record is reported by the order
+    /// that needs it.
     pub(super) fn refused(&self, email: Option<&String>) -> Option<RefusedEmail> {
         let text = self.accounts.account(&self.caller.directory).ok()??;
         let known: Known = serde_json::from_str(text.expose()).ok()?;

@@ -70,7 +70,7 @@ impl Authorization {
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8>
 pub(super) struct OfferedChallenge {
-    /// Where the CA is told to look.
+    /// The URL at which the CA is asked to look.
     pub(super) url: String,
     /// True if the CA was not asked to look yet.
     pub(super) pending: bool,

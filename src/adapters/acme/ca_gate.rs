@@ -14,7 +14,7 @@ use crate::ports::{AuthorityError, Clock, Scope};
 /// The way to one CA.
 #[derive(Default)]
 pub(super) struct CaGate {
-    /// For requests, which know no clock of ours.
+    /// A flag for requests, which know no clock of ours.
     is_closed: Arc<AtomicBool>,
     closed: RefCell<Option<Closing>>,
 }

@@ -1,4 +1,4 @@
-//! One call at a time: repeated where that is safe, its errors told truly.
+//! One call at a time: repeated where that is safe, with errors that give the true reason.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -46,7 +46,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Makes a call, and tells its result with the answer that brought it.
+    /// Makes a call, and returns its result with the answer that brought it.
     pub(super) async fn call<T>(
         &self,
         repeat: Repeat,

@@ -156,7 +156,7 @@ impl ChainChoice {
     }
 }
 
-/// The URLs of the other chains, as the answer for the certificate at this URL tells them, each once.
+/// The URLs of the other chains in the answer for the certificate at this URL, each once.
 fn alternates(headers: &HeaderMap, at: &str) -> Vec<Url> {
     let Ok(base) = Url::parse(at) else {
         return Vec::new();
@@ -228,7 +228,7 @@ mod tests {
 
     const AT: &str = "https://ca.example/certificate/1";
 
-    /// The alternates that these headers tell.
+    /// The alternates in these headers.
     fn found(texts: &[&'static str]) -> Vec<String> {
         let mut headers = HeaderMap::new();
         for text in texts {

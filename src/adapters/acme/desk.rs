@@ -194,7 +194,7 @@ fn status(word: &str) -> Option<AccountStatus> {
 }
 
 /// The status of an account from which a CA takes no request; none where the refusal says something else. The protocol
-/// has one type of problem for it, and the CA's words tell how it came to that.
+/// has one type of problem for it, and the CA's words show how it came to that.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.6>
 fn ended(failure: &CallError) -> Option<AccountStatus> {

@@ -20,7 +20,7 @@ const RETRY_AFTER: (Duration, Duration) =
 const WORDS: usize = 1000;
 /// Number of characters of a problem's kind that are shown.
 const KIND: usize = 80;
-/// Of how many single names the CA's words are told.
+/// The most single names for which the CA's words are shown.
 const SUBPROBLEMS: usize = 100;
 
 /// A call that failed, with what decides whether it may be repeated at once.
@@ -211,7 +211,7 @@ fn answered(
 }
 
 /// True if a limit is about the account. The protocol has no field for it: these are the words of the CA that most
-/// people ask. One that is not told from others holds back a single certificate.
+/// people ask. A limit that is not recognised holds back a single certificate.
 fn is_of_account(limited: &Document) -> bool {
     let detail = limited.detail.as_deref().unwrap_or_default();
     detail.contains("from this account")

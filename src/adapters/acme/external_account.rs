@@ -45,7 +45,7 @@ pub(super) fn binding(
 }
 
 /// The meaning of a refused registration, as far as it is about the other account. The protocol has one type of problem
-/// for the case that it is missing, and none for one that is wrong or used up: the CA's words tell these apart.
+/// for the case that it is missing, and none for one that is wrong or used up: the CA's words show the difference.
 pub(super) fn refused(
     failure: CallError,
     directory: &str,

@@ -68,7 +68,7 @@ use renewal_info::RenewalReader;
 /// The settings of a CA.
 #[derive(Clone, Debug)]
 pub struct AcmeSettings {
-    /// Roots that are trusted besides the usual ones, in PEM.
+    /// Roots that are trusted in addition to the usual ones, in PEM.
     pub ca_root_pem: Option<String>,
     /// True if its terms are agreed to.
     pub agree_tos: bool,
@@ -164,8 +164,8 @@ impl AcmeAuthority {
         })
     }
 
-    /// Finds out whether our clock is right enough for what the CA issues. The last answer tells; where that is too old, or
-    /// showed another, the directory is read again. A CA that does not tell its time is believed.
+    /// Finds out whether our clock is right enough for what the CA issues. The last answer shows it; where that is too
+    /// old, or showed another time, the directory is read again. A CA that does not give its time is believed.
     async fn compare_clocks(&self) -> Result<(), AuthorityError> {
         self.caller.check_gate()?;
         let Caller {

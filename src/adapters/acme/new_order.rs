@@ -72,8 +72,8 @@ impl AcmeAuthority {
     }
 
     /// True if the CA may object to the replaced certificate, rather than to the order: that certificate has a
-    /// successor already, was another account's, or is not known any more. One that takes the order and does not say
-    /// what that replaces is not told any more.
+    /// successor already, was another account's, or is not known any more. A CA that takes the order and does not
+    /// confirm what that replaces is not asked so any more.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc9773#section-5>
     fn is_about_replaced(&self, failed: &CallError) -> bool {

@@ -1,4 +1,4 @@
-//! Which profile a CA is asked for: the one that is wanted, where the CA has it, and else its usual one, which is told.
+//! The profile for which a CA is asked: the wanted one, where the CA has it, and else its usual one, which is reported.
 
 use std::{cell::RefCell, collections::BTreeSet};
 

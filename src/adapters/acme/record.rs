@@ -52,7 +52,7 @@ pub(super) struct ResponseHead {
     pub(super) retry_after: Option<RetryAfter>,
     /// True if its body is JSON.
     pub(super) json: bool,
-    /// The names of the order that it is, where it tells any.
+    /// The names of the order in the answer, where there are any.
     pub(super) names: Option<BTreeSet<String>>,
     /// The beginning of its body, without what can't be printed.
     pub(super) excerpt: String,
@@ -189,7 +189,7 @@ tokio::task_local! {
     static RECORD: RefCell<Exchange>;
 }
 
-/// Runs one call and tells what its last request got.
+/// Runs one call and returns the exchange of its last request.
 pub(super) async fn recorded<T>(call: impl Future<Output = T>) -> (T, Exchange) {
     RECORD
         .scope(RefCell::default(), async {

@@ -1,7 +1,7 @@
 //! Requests that are signed here: by an account, or by any other key. Registration with an external account, revocation by
 //! the certificate's key, a change of the account's key and alternate chains are what the library can't do.
 //!
-//! They go through the same gate and are told in the same words as those of the library.
+//! They use the same gate and the same words for errors as those of the library.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc8555#section-6>
 
@@ -211,7 +211,7 @@ fn nonce(answer: &Response<Bytes>) -> Option<String> {
     Some(nonce.to_owned())
 }
 
-/// An answer that is a success; else the problem that it tells.
+/// An answer that is a success; else the problem in it.
 fn success(answer: Response<Bytes>) -> Result<Response<Bytes>, Error> {
     match answer.status().is_success() {
         true => Ok(answer),

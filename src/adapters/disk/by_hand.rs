@@ -192,7 +192,8 @@ fn found(path: PathBuf, pile: Pile) -> Result<FoundCertificate, DiskError> {
     Ok(FoundCertificate { path, chain, key })
 }
 
-/// With the one first that no other of them was issued by, where the order of files tells nothing.
+/// Puts the leaf first, that is the certificate that issued no other of them, where the order of files does not show
+/// it.
 fn in_order(mut certificates: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let leaf = certificates
         .iter()

@@ -1,5 +1,5 @@
 //! `live/`, `archive/`, `provided/` and the second copies: every version is checked before it is linked, and never
-//! written again. What is ours is told from what is the user's by its link: ours lead to `../archive/NAME/N`.
+//! written again. Our certificates and the user's differ by their links: ours lead to `../archive/NAME/N`.
 
 use std::{
     collections::BTreeSet,
@@ -300,9 +300,9 @@ impl Folders {
             .extend(copy.ok().map(|certificate| (name, certificate.into())));
     }
 
-    /// The live certificate of a name. One of ours whose `about.json` was lost is whole by its copy alone; without that
-    /// it counts as the user's where there is no such file, and as obtained from an unknown CA where it is damaged: a
-    /// certificate that can be served is never given up for what is said about it.
+    /// The live certificate of a name. A certificate of ours whose `about.json` was lost is whole by its copy alone;
+    /// without that it counts as the user's where there is no such file, and as obtained from an unknown CA where it is
+    /// damaged: a certificate that can be served is never given up because of its origin.
     pub(super) fn read_live(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
         let folder = self.live(name);
         let version = self.read_files(name)?;
@@ -480,7 +480,8 @@ impl Folders {
     }
 }
 
-/// The entries of a folder. One that is none has none, and is told; one that can't be listed may have any.
+/// The entries of a folder. A path that is no folder has none, and is reported; a folder that can't be listed may have
+/// any.
 pub(super) fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskError> {
     match files::entries(folder) {
         Err(fault @ DiskError::Damaged { .. }) => {

@@ -1,5 +1,6 @@
-//! The folders in which other ACME clients keep their certificates: each told by what lies in it, read without a trace. They
-//! were written by others, perhaps in a container: no link leads out of them, and nothing in them is waited for.
+//! The folders in which other ACME clients keep their certificates: each is recognised by its content, and read without
+//! a trace. They were written by others, perhaps in a container: no link leads out of them, and nothing in them is
+//! waited for.
 
 use std::{
     fs::File,

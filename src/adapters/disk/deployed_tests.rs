@@ -129,7 +129,7 @@ impl Consumer {
             .expect("it is written");
     }
 
-    /// Tidies, and tells what could not be done.
+    /// Tidies, and returns the problems.
     fn tidy(&self) -> Vec<String> {
         let faults = self.place.folders.tidy(&self.folder());
         faults.iter().map(ToString::to_string).collect()

@@ -379,7 +379,7 @@ pub(super) fn make_way(root: &Path, path: &Path, remarks: Remarks) -> Result<(),
     Ok(())
 }
 
-/// Sets aside what stands in the way, and tells where it is kept.
+/// Sets aside what stands in the way, and reports where it is kept.
 fn clear(path: &Path, problem: &str, remarks: Remarks) -> Result<(), DiskError> {
     let kept = set_damaged_aside(path)?;
     remarks(Remark::FileDamaged {

@@ -153,7 +153,7 @@ fn completed(folder: &Path, usual: Option<&Path>, version: Version) -> Result<Ve
     })
 }
 
-/// A certificate out of all files in a folder, told by what they hold.
+/// A certificate out of all files in a folder, recognised by their content.
 fn gathered(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> {
     let pile = Pile::of(folder, usual)?;
     if pile.keys.is_empty() || pile.certificates.is_empty() {

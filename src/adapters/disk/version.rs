@@ -34,7 +34,7 @@ pub(super) struct Provenance {
     /// The profile that its CA was asked for; none in older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// The files as we wrote them. None in older versions: those can't be told from what was copied over them.
+    /// The files as we wrote them. None in older versions, where files that were copied over them look like ours.
     #[serde(default)]
     pub files: BTreeMap<String, Digest>,
     /// Digest of those: damage to them must not make a certificate of ours look like the user's.
@@ -115,13 +115,13 @@ impl Version {
         }
     }
 
-    /// All its files, with their texts and modes: the four, and one that tells start scripts that it is self-signed.
+    /// All its files, with their texts and modes: the four, and one that shows start scripts that it is self-signed.
     pub fn files(&self) -> Vec<(&'static str, Cow<'_, str>, u32)> {
         let four = four_files(&self.fullchain, &self.privkey).into_iter();
         four.chain(self.marker()).collect()
     }
 
-    /// The file that tells start scripts that it is self-signed, where it is.
+    /// The file that shows start scripts that it is self-signed, where it is.
     pub fn marker(&self) -> Option<(&'static str, Cow<'_, str>, u32)> {
         const MARKER: &str = "quaymaster made this certificate without a CA\n";
         let marker = ("self-signed", MARKER.into(), PUBLIC);

@@ -24,7 +24,7 @@ pub(super) struct Images(RefCell<Known>);
 struct Known {
     /// The labels of each, by its id: an id never changes its content. None where they could not be read.
     labels: BTreeMap<Digest, Option<BTreeMap<String, String>>>,
-    /// Those of which it was told that they could not be read.
+    /// The images that a remark has named as unreadable.
     told: BTreeSet<Digest>,
 }
 

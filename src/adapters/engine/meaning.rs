@@ -378,7 +378,7 @@ pub(super) mod tests {
         assert_eq!(with(r#""State":{"StartedAt":"soon"}"#).started_at, None);
     }
 
-    /// As engines from 26 on tell a volume of which a folder is mounted.
+    /// The answer of engines from 26 on about a volume of which a folder is mounted.
     #[test]
     fn subpaths_are_found_by_their_target() {
         let read = with(

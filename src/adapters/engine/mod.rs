@@ -152,8 +152,8 @@ impl DockerEngine {
         self.inspect_all(ids, &Interest::default()).await
     }
 
-    /// Inspects each, and tells them in the order of the list; what can't be read or is refused for one container alone is
-    /// left out and told.
+    /// Inspects each, and returns them in the order of the list; a container that can't be read or is refused by itself
+    /// is left out, with a remark.
     async fn inspect_all<T: Inspected>(
         &self,
         ids: Vec<ContainerId>,

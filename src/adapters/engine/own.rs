@@ -1,4 +1,4 @@
-//! Which container is ours: what our own process can tell gives candidates, and the engine decides among them.
+//! The search for our own container: the facts of our own process give candidates, and the engine decides among them.
 
 mod process;
 #[cfg(test)]
@@ -106,9 +106,9 @@ impl Doubt {
 
 /// Finds the container this process runs in.
 ///
-/// A candidate counts when all its mounts are mounted here. One without mounts can't be told by them and counts when it
-/// comes from a control group, or from `setting` or our mounts when the engine alone made those. Last, of all running
-/// containers the one counts whose mounts equal ours.
+/// A candidate counts when all its mounts are mounted here. A candidate without mounts does not show itself by them and
+/// counts when it comes from a control group, or from `setting` or our mounts when the engine alone made those. Last,
+/// of all running containers the one counts whose mounts equal ours.
 ///
 /// # Errors
 /// When the engine can't be asked.
@@ -255,8 +255,8 @@ fn is_of_one_origin(container: &Bearer, points: &BTreeMap<PathBuf, PathBuf>) -> 
     })
 }
 
-/// Where a path of a container is mounted here, and what. The engine tells `/var/run/…` as it was asked for, the kernel
-/// where the image's link leads.
+/// Where a path of a container is mounted here, and what. The engine has `/var/run/…` as it was asked for, the kernel
+/// the target of the image's link.
 fn mounted_here<'a>(
     path: &Path,
     points: &'a BTreeMap<PathBuf, PathBuf>,

@@ -13,7 +13,7 @@ use crate::{
 pub struct RecordedEngine(Vec<Detail>);
 
 impl RecordedEngine {
-    /// Reads what `docker inspect` printed. A container that can't be read is left out and told.
+    /// Reads what `docker inspect` printed. A container that can't be read is left out, with a remark.
     ///
     /// # Errors
     /// When the text is no list, in words.

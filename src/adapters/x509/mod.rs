@@ -129,8 +129,8 @@ fn listed(names: &BTreeSet<String>) -> String {
 /// Reads a chain (PEM, leaf first) and its key, and checks that they belong together. Its digest is that of what we write
 /// of it.
 ///
-/// Dates are told, not judged: an expired certificate may still be the best there is. A leaf alone is taken as it is:
-/// a CA may issue from its root, which chains leave out, and a self-signed one proves itself by its key.
+/// Dates are reported, not judged: an expired certificate may still be the best there is. A leaf alone is taken as it
+/// is: a CA may issue from its root, which chains leave out, and a self-signed one proves itself by its key.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-9.1>
 ///

@@ -53,7 +53,7 @@ pub enum RequestError {
          subjectAltName=DNS:NAME`"
     )]
     NoNames,
-    /// It names something that is no host.
+    /// It names something that can't be a host.
     #[error("it asks for {0}, which no CA issues here: ask for host names and addresses alone")]
     Foreign(String),
     /// It names a host that can't be one.

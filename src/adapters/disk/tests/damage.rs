@@ -22,7 +22,7 @@ pub(super) fn look(place: &Place) -> Certificates {
     found
 }
 
-/// Mends everything that a look found, and tells what is wrong then.
+/// Mends everything that a look found, and returns the problems that remain.
 fn mended(place: &Place) -> Vec<String> {
     for (name, repair) in look(place).repairs {
         place.folders.mend(&name, &repair).expect("it is mended");
