@@ -122,8 +122,8 @@ pub(super) struct Wants {
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
 }
 
-/// The hosts of each certificate, and the way it is obtained. `served_by` tells which proxies serve each host, `helper`
-/// who obtains what no label says the CA of.
+/// The hosts of each certificate, and the way it is obtained. `served_by` has the proxies that serve each host,
+/// `helper` the container that obtains certificates where no label names a CA.
 pub(super) fn wants(
     hosts: &BTreeMap<Host, HostDecision<'_>>,
     assigned: &BTreeMap<Host, CertificateName>,
@@ -296,7 +296,7 @@ fn issuance(
     Some((issuers, issuance))
 }
 
-/// Of one container, so many CAs that are not known are told: more hide each other.
+/// The most unknown CAs of one container that complaints name: more hide each other.
 const MOST_UNKNOWN: usize = 20;
 
 /// Spoils the sites whose labels name a CA that neither the presets nor the settings have.

@@ -40,7 +40,7 @@ pub struct Consumer {
     pub certificates: CertificateFolder,
     /// True if certificates may be put inside the container, through the engine.
     pub may_copy: bool,
-    /// Where it is looked at, besides the sites of a proxy.
+    /// The ports at which it is looked at, in addition to the sites of a proxy.
     pub probes: Probes,
     /// Who is to own the keys that it is given; none where it begins as root.
     pub owner: Option<Owner>,
@@ -48,7 +48,7 @@ pub struct Consumer {
     pub reload: Reload,
     /// The way that a signal takes to it.
     pub way: Way,
-    /// The words of its own tool that look at new files before it is told of them; none where nothing is run.
+    /// The words of its own tool that look at new files before it reloads; none where nothing is run.
     pub check: Option<Vec<String>>,
     /// The certificates shown where none covers a name.
     pub substitutes: Substitutes,

@@ -35,7 +35,7 @@ pub struct DialectRow {
 pub struct DialectLabel {
     /// Its whole name.
     pub label: &'static str,
-    /// Which of ours it stands for, after the prefix and the dot.
+    /// The key of our label that it stands for, after the prefix and the dot.
     pub key: &'static str,
     /// The meaning in our own labels.
     means: Meaning,
@@ -169,7 +169,7 @@ pub enum DialectError {
     /// A table that nobody reads.
     #[error("[dialects.{0}]: it would not be read; add {0} to the setting dialects")]
     Unread(String),
-    /// A table maps onto a label of ours that there is not.
+    /// A table names a label of ours that does not exist.
     #[error("[dialects.{dialect}] {key}: there is no such label of ours{}", nearest.as_ref().map(|it| format!("; did you mean {it}?")).unwrap_or_default())]
     Key {
         /// The table.

@@ -36,7 +36,7 @@ pub(super) enum ClaimedContent<'a> {
     Nothing,
     /// Another host, said by these bearers.
     Redirect { to: Host, said_by: Vec<Claim<'a>> },
-    /// Containers by path; all of one path were told the same, at least one each.
+    /// Containers by path; all of one path have the same labels about it, at least one each.
     Routes(LiteMap<Path, Vec<Claim<'a>>>),
 }
 
@@ -131,8 +131,8 @@ pub(super) fn resolve<'a>(
         .collect()
 }
 
-/// True if a server may have the keys that its labels ask for; where it may not, nothing is obtained for it. It is told
-/// of where servers are.
+/// True if a server may have the keys that its labels ask for; where it may not, nothing is obtained for it. The
+/// complaint about it is made where servers are read.
 fn may_use(bearer: &Bearer, spec: &Spec, snapshot: &Snapshot, rules: &LabelRules) -> bool {
     let Some(kind) = spec.kind else {
         return true;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::observe::Bearer;
 
-/// Shells that stay in front of the server that they start, unless they are told to `exec` it.
+/// Shells that stay in front of the server that they start, unless the command says `exec`.
 const SHELLS: &[&str] = &["sh", "dash", "ash", "bash", "zsh", "ksh", "busybox"];
 
 /// The reason why a signal to the first process of this container would not reach its server: a shell keeps it for

@@ -106,7 +106,7 @@ pub(super) fn could_be_reached(bearer: &Bearer, own: Option<&Bearer>, ports: [u1
         || ports.into_iter().all(is_published)
 }
 
-/// Networks on which the engine tells nobody where others are.
+/// Networks without a DNS of the engine's.
 const WITHOUT_DNS: [&str; 3] = ["bridge", "host", "none"];
 
 /// True if the engine's DNS shows a container the others on its networks.

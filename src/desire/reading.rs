@@ -263,8 +263,8 @@ fn changes<'a>(before: &'a Snapshot, now: &'a Snapshot) -> impl Iterator<Item = 
     changes.map(|change| (change.before, change.now))
 }
 
-/// Hosts that are kept for somebody else than before. One that is now kept for whom it was given to, because nobody had
-/// it, is where it was: that is so with all of them after the first look.
+/// Hosts that are kept for somebody else than before. A host that is now kept for the bearer that got it, because
+/// nobody had it, is where it was: that is so with all of them after the first look.
 fn changed_holders(
     before: &KeyedTable<Host, Holder>,
     now: &KeyedTable<Host, Holder>,

@@ -46,8 +46,8 @@ pub(super) fn serve(
     served_by
 }
 
-/// Tells of a host that no proxy serves. Where one would that can't be configured, that is told once, of the proxy,
-/// however many wait for it.
+/// Tells of a host that no proxy serves. Where a proxy would that can't be configured, there is one complaint, about
+/// the proxy, however many wait for it.
 pub(super) fn tell_unserved(
     consumers: &BTreeMap<ContainerName, Consumer>,
     host: &Host,

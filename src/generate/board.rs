@@ -33,7 +33,7 @@ pub struct OutputState {
     pub complaints: BTreeSet<Complaint>,
 }
 
-/// Where the loop of `watch` and its outputs tell each other what they know.
+/// The board on which the loop of `watch` and its outputs exchange their states.
 #[derive(Debug)]
 pub struct OutputBoard {
     /// None before they are known.

@@ -39,7 +39,7 @@ pub(super) struct New {
 pub(super) struct Made {
     /// The file, or what is wrong, in words.
     pub file: Result<RenderedFile, String>,
-    /// In words, what it asked for in vain.
+    /// In words, names that it asked for and that do not exist.
     pub unknown: BTreeSet<String>,
     /// Of Swarm's lists, the one that it asked for.
     pub of_swarm: Option<&'static str>,

@@ -58,7 +58,7 @@ pub struct Rendering {
     pub pairs: Vec<Pair>,
     /// The checks that must accept new targets before any container is notified; otherwise the earlier ones come back.
     pub checks: Vec<Checking>,
-    /// Who is told when a target has changed.
+    /// The containers to notify when a target has changed.
     pub tellings: Vec<Telling>,
     /// Time for which changes are gathered while watching.
     pub interval: Interval,
@@ -87,7 +87,7 @@ pub struct PartOfWatch {
     pub variables: VariableNames,
     /// The longest time until its file is looked at again.
     pub resync: Duration,
-    /// Where it tells how it is.
+    /// The board for its state.
     pub board: Rc<OutputBoard>,
 }
 
@@ -107,7 +107,7 @@ pub struct Checking {
     pub words: Vec<String>,
 }
 
-/// Who is told that files have changed, and how.
+/// The containers to notify that files have changed, and the way.
 pub struct Telling {
     /// A container's name or id, or a service that any number of containers run; `label=NAME` or `label=NAME=VALUE` for
     /// those that bear a label.
@@ -167,7 +167,7 @@ impl Watched for Rendering {
 }
 
 impl Rendering {
-    /// Renders everything, and tells whom it concerns.
+    /// Renders everything, and notifies the containers that read it.
     ///
     /// # Errors
     /// When the engine can't be asked. What is wrong with one template spoils only that one, and is reported.

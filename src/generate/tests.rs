@@ -1,4 +1,4 @@
-//! Rendering over a record, on a disk and an engine that are told what to do.
+//! Rendering over a record, on a disk and an engine that do as the test says.
 
 use std::{
     cell::{Cell, RefCell},

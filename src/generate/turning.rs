@@ -49,17 +49,17 @@ pub(super) struct Turning {
     /// Nothing until everything was seen once.
     details: Option<Known>,
     debounce: Debounce,
-    /// Who still has to be told.
+    /// The containers that still have to be notified.
     owed: BTreeSet<(ContainerId, By)>,
     /// The targets of which they still have to be notified.
     untold: BTreeSet<SharedPath>,
-    /// Who was told, and is still to be seen running with it.
+    /// The notified containers that still have to be seen running with it.
     on_proof: Option<OnProof>,
     /// The files that were last accepted: the digest of the files alone.
     accepted: Option<Digest>,
-    /// That somebody ended of being told, in words.
+    /// The reason, in words, when a container ended by its notification.
     ended: Option<String>,
-    /// When they are told again.
+    /// Time of the next try to notify them.
     tell_at: Option<Instant>,
     /// When everything of an output is looked at again though nothing happens.
     again_at: Option<Instant>,
@@ -203,7 +203,7 @@ impl Turning {
         self.details = Some(Known::new(details));
     }
 
-    /// Does what is due: renders what may have changed, tells who is owed; returns what is to be printed.
+    /// Does what is due: renders what may have changed, notifies containers; returns the text to print.
     pub async fn turn(&mut self) -> String {
         let now = Instant::now();
         let mut printed = String::new();

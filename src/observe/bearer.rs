@@ -174,7 +174,7 @@ pub struct Detail {
 }
 
 impl Detail {
-    /// With these variables of its environment alone, also in what inspect tells.
+    /// Keeps these variables of its environment alone, also in inspect's answer.
     pub fn with_variables(mut self, names: &VariableNames) -> Self {
         self.environment.retain(|(name, _)| names.have(name));
         let mut inspected: serde_json::Value =
@@ -194,7 +194,7 @@ impl Detail {
 }
 
 impl fmt::Debug for Detail {
-    /// Without its environment, which inspect tells, too.
+    /// Prints it without its environment, which is a part of inspect's answer, too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Detail")
             .field("container", &self.container)

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::Observed;
 use crate::values::{Issuer, Timestamp};
 
-/// The most by which a clock may have been set back since a CA asked for a pause. Where it was set back further, how
-/// long that pause still is can't be told, and it could be years.
+/// The most by which a clock may have been set back since a CA asked for a pause. Where it was set back further, the
+/// rest of that pause is not known, and it could be years.
 const SET_BACK: Duration = Duration::from_secs(60 * 60);
 
 /// Answers within this are those to orders that were under way together: they are one.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::values::ContainerId;
 
-/// Something that happened on the engine. It says whom to look at, never what is true now.
+/// Something that happened on the engine. It names the container to look at, and never its present state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineEvent {
     /// The kind of event.

@@ -12,15 +12,15 @@ use crate::values::{CertificateName, Digest, FileName, KeyedTable, Timestamp};
 /// The contents of a consumer's folder, and the progress of the consumer in taking them up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
-    /// Counts the deployments to this consumer and what was taken back; shown by its mark, so that old and new workers
-    /// can be told apart.
+    /// Counts the deployments to this consumer and those that were taken back; shown by its mark, so that the mark of
+    /// old workers differs from that of new ones.
     pub generation: u64,
     /// Our files in its folder and what is in them.
     pub files: KeyedTable<FileName, InstalledFile>,
     /// Files there that are called like ours and were not written by us.
     #[serde(default)]
     pub foreign: BTreeSet<FileName>,
-    /// The certificates that it was given, or told to read again.
+    /// The certificates that it was given, or that it read again after a reload.
     pub certificates: KeyedTable<CertificateName, Digest>,
     /// The progress of this generation.
     pub progress: Progress,
@@ -105,7 +105,7 @@ pub struct InstalledFile {
     pub leads_to: Box<[SocketAddr]>,
 }
 
-/// The process of a consumer, as far as it matters to whom a file is news.
+/// The process of a consumer, by which quaymaster sees that a file is new to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// True if it ran.

@@ -70,8 +70,8 @@ use crate::values::{CertificateName, ContainerName, Digest, Host, KeyedTable, Re
 /// ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Bearers of labels that concern us, running or not. One that is the same as before is the same `Rc`, so that
-    /// it is quick to tell which are not.
+    /// Bearers of labels that concern us, running or not. A bearer that is the same as before is the same `Rc`, so that
+    /// others are quickly found.
     pub bearers: KeyedTable<ContainerName, Rc<Bearer>>,
     /// The container we run in; `None` on a host.
     pub own: Option<Bearer>,

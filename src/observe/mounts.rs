@@ -23,7 +23,7 @@ pub enum MountKind {
         name: String,
         /// Its driver; the same name under another driver is another volume.
         driver: String,
-        /// Where the engine's host keeps it, if the driver tells.
+        /// The place where the engine's host keeps it, if the driver names it.
         source: PathBuf,
         /// The folder inside the volume that is mounted, when not the whole.
         subpath: PathBuf,
@@ -48,7 +48,7 @@ pub enum Place {
         driver: String,
         /// The path inside it.
         rest: PathBuf,
-        /// The same place as a path on the engine's host, if the driver tells.
+        /// The same place as a path on the engine's host, if the driver names it.
         on_host: Option<PathBuf>,
     },
     /// On the engine's host.

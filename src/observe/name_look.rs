@@ -98,7 +98,7 @@ pub struct Visit {
 pub enum VisitEnd {
     /// Our own answer.
     Ours,
-    /// Nothing that takes connections, as far as can be told from here; why.
+    /// Nothing that takes connections, as far as it shows from here; why.
     NoConnection(String),
     /// A connection, and no answer in HTTP; what came instead.
     NoHttp(String),

@@ -13,7 +13,7 @@ pub struct Check {
     pub refuses: &'static str,
 }
 
-/// Characters of a tool's output that are told to people.
+/// The most characters of a tool's output that people are shown.
 const LONGEST: usize = 500;
 
 impl Check {
@@ -41,7 +41,7 @@ impl Check {
         }
     }
 
-    /// Those lines that tell why, without what stands before that, such as the time; all of them where none does.
+    /// The lines with the reason, without what stands before that, such as the time; all of them where none has one.
     fn lines<'a>(&self, output: &'a str) -> Vec<&'a str> {
         let telling: Vec<_> = output
             .lines()

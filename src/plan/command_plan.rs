@@ -85,7 +85,7 @@ pub fn command_plans(
     plans.into_values().collect()
 }
 
-/// The steps of one action, as told to people while it is carried out.
+/// The steps of one action, as shown to people while it is carried out.
 pub fn steps(action: &Action) -> Vec<Vec<String>> {
     match action {
         Action::Obtain(obtain) => vec![obtain_step(obtain)],
@@ -128,8 +128,8 @@ fn tell(action: &Action, plans: &mut Plans) {
     }
 }
 
-/// A deployment is told to each name whose file or certificate it changes, and to the proxy when it has a part in it
-/// that belongs to no name.
+/// Adds a deployment to the plan of each name whose file or certificate it changes, and to the proxy's when it has a
+/// part in it that belongs to no name.
 fn tell_deploy(deploy: &Deploy, plans: &mut Plans) {
     let mut told = BTreeSet::new();
     for (host, site) in &deploy.consumer.sites {

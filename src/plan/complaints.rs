@@ -78,8 +78,8 @@ fn unreached(ca: &str, refused: &RefusedEmail, desired: &Desired) -> Option<Comp
     ))
 }
 
-/// That limits of CAs are reached. What all new names wait for is told once, in words that stay the same as one after the
-/// other of them is obtained.
+/// That limits of CAs are reached. One complaint is made of all new names that wait, in words that stay the same as one
+/// after the other of them is obtained.
 pub(super) fn limited(
     desired: &Desired,
     limited: &BTreeMap<CertificateName, LimitReached>,
@@ -142,7 +142,8 @@ fn wrong_clock(ca: &str, gap: &ClockGap, desired: &Desired) -> Option<Complaint>
     ))
 }
 
-/// The default certificates of a server that can't serve. One that is about to be obtained is told where that fails.
+/// The default certificates of a server that can't serve. There is no complaint about one that is about to be obtained,
+/// but one where that fails.
 fn defaults(
     consumer: &Consumer,
     desired: &Desired,

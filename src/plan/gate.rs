@@ -102,7 +102,7 @@ fn leads_to_its_own(parts: &Parts, installed: &Installed) -> bool {
         .all(|file| elsewhere(parts, installed, file) == Elsewhere::Nowhere)
 }
 
-/// Where a file that lies there leads besides containers of its site.
+/// The share of a file's addresses that lead elsewhere than to containers of its site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Elsewhere {
     /// Nowhere: each address is one of its own.

@@ -132,7 +132,7 @@ fn of_certificate(
     to_each(about(case.consumer, only), &problem, &remedy)
 }
 
-/// A complaint that is told once of the server, for many sites.
+/// A complaint about the server, made once for many sites.
 struct OfAll {
     complaint: Complaint,
     /// True if it is for sites with certificates alone.
@@ -241,7 +241,7 @@ fn put_another(users: &Serving) -> String {
     )
 }
 
-/// Complaints about templates that fail. A template that fails for everything is told once.
+/// Complaints about templates that fail. There is one complaint about a template that fails for everything.
 fn of_templates(case: &Case<'_>, parts: &Parts) -> Vec<Complaint> {
     let of_all = parts.failing().find(|(_, part, _)| part.host().is_none());
     let of_all = of_all.or_else(|| parts.failing().next().filter(|_| !parts.has_site()));

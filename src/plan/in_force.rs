@@ -19,7 +19,7 @@ use crate::{
 /// that gives way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InForce {
-    /// The one of each name. As long as nothing changes it is the same `Rc`, so that it is quick to tell.
+    /// The one of each name. As long as nothing changes it is the same `Rc`, so that a change is quickly found.
     pub certificates: Rc<HeldCertificates>,
     /// The other one of the same name, where there is one.
     pub overruled: BTreeMap<CertificateName, Overruled>,

@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// The most that counts of the time between two looks. The engine is looked at at least once a day, so that more has
-/// passed only where quaymaster did not run or somebody set the clock, and these can't be told apart. Neither may use up
-/// the time in which a certificate can be wanted again.
+/// passed only where quaymaster did not run or somebody set the clock, and both look the same. Neither may use up the
+/// time in which a certificate can be wanted again.
 const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Time that has to pass until the count is written down again.

@@ -257,7 +257,7 @@ pub enum Tell {
     },
 }
 
-/// The mark of what was there before: seen, it tells that the consumer reads its files and refused the others; not
+/// The mark of what was there before: seen, it shows that the consumer reads its files and refused the others; not
 /// seen, that it does not read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Back {

@@ -368,8 +368,8 @@ fn attempt(
     }
 }
 
-/// The certificate that a CA is told to be replaced: one of its own with a name in common, about whose renewal it has said
-/// something, so that it knows what is meant. Let's Encrypt counts such an order against no limit.
+/// The certificate that an order replaces, as the CA is asked: one of its own with a name in common, about whose
+/// renewal it has said something, so that it knows which is meant. Let's Encrypt counts such an order against no limit.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc9773#section-5>
 fn replaced(

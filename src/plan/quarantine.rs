@@ -62,7 +62,8 @@ pub struct SeenAgain {
 }
 
 impl Deploy {
-    /// The record once the new generation was seen. `reload` is how long the consumer took for it, where it was told.
+    /// The record once the new generation was seen. `reload` is the time that the consumer took for it, where it was
+    /// reloaded.
     pub fn proven(&self, at: Timestamp, reload: Option<Duration>) -> Installed {
         let mut installed = self.after.clone();
         accepted(&mut installed.trial, &self.after.trying);
@@ -202,7 +203,7 @@ fn is_file(part: &PartName, name: &str) -> bool {
 }
 
 impl TakeBack {
-    /// The record once the earlier files are back, given the present contents of the folder. Nobody was told: the
+    /// The record once the earlier files are back, given the present contents of the folder. There was no reload: the
     /// consumer does not run.
     pub fn taken_back(&self, there: Installed) -> Installed {
         Installed {

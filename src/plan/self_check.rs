@@ -203,7 +203,7 @@ const LONGEST_URL: usize = 2000;
 pub enum NameVerdict {
     /// A CA would see what we show.
     Seen,
-    /// That can't be told from here; why. What the proxies answer at their own addresses counts.
+    /// The look from here does not show it; why. What the proxies answer at their own addresses counts.
     Unsure(String),
     /// A CA would not; why, and what to do.
     Unseen(String),

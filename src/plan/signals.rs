@@ -8,8 +8,8 @@ use crate::{
     values::{Signal, Timestamp},
 };
 
-/// A container that ends within this of a signal, without having shown what it was told of, ended of the signal. The init
-/// of s6-overlay, which does, lets its services end first and gives them three seconds.
+/// A container that ends within this of a signal, without having shown the new files, ended by the signal. The init of
+/// s6-overlay, which does, lets its services end first and gives them three seconds.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// So many ends in a row are no chance any more.
@@ -48,7 +48,7 @@ fn was_followed(installed: &Installed, sent: Sent, end: Timestamp) -> bool {
     matches!(installed.progress, Progress::Proven { at } if sent.at < at && at < end)
 }
 
-/// The consumer as it can be told: one that ends of its signal gets none.
+/// The consumer without a signal that ends it.
 pub(super) fn in_force(consumer: &Rc<Consumer>, signals: &Signals) -> Rc<Consumer> {
     match hopeless(consumer, signals) {
         None => Rc::clone(consumer),
@@ -123,7 +123,7 @@ mod tests {
             }
         }
 
-        /// One more app, so that there is something to tell; and what is planned then.
+        /// One more app, so that there is something to deploy; and the plan then.
         fn grown(&mut self) -> Plan {
             self.apps += 1;
             self.now = self.now + Duration::from_secs(60);

@@ -90,7 +90,7 @@ fn of<'c>(
     uses.filter(move |(_, used)| used.certificate == *name)
 }
 
-/// The serial number that must be seen for each name of a used certificate: where the server does not tell names apart,
+/// The serial number that must be seen for each name of a used certificate: where the server shows all names the same,
 /// for one of them.
 pub(super) fn serials<'c>(
     consumer: &'c Consumer,

@@ -7,7 +7,7 @@ use minijinja::{
     value::{Value, ValueKind},
 };
 
-/// A filter of ours: a row of the table of filters. minijinja's own can be used besides.
+/// A filter of ours: a row of the table of filters. minijinja's own can be used, too.
 pub struct FilterRow {
     /// Its name.
     pub name: &'static str,

@@ -163,8 +163,8 @@ impl Templates {
             .map(String::as_str)
     }
 
-    /// True if sites that are made with these pass requests on as their gates say. What can't be rendered is told
-    /// elsewhere.
+    /// True if sites that are made with these pass requests on as their gates say. There is another complaint about
+    /// files that can't be rendered.
     pub fn heed_gates(&self) -> bool {
         self.rendered(samples::SITE, samples::gated())
             .is_ok_and(|text| text.contains(samples::TO_VARIABLE))

@@ -236,7 +236,7 @@ mod tests {
         START + Duration::from_secs(seconds)
     }
 
-    /// One container of which events tell.
+    /// A container that events are about.
     struct World {
         damping: Damping,
         snapshot: Snapshot,

@@ -78,8 +78,8 @@ impl Grace {
     }
 
     /// Takes over what is true of one container. With `decides` what happened to it was seen, and its grace is over;
-    /// without, only its return ends it: a container joins its networks just before it starts. Nor does what was known
-    /// end it: an engine that was killed tells late of those that it found ended.
+    /// without, only its return ends it: a container joins its networks just before it starts. The known state does not
+    /// end it: an engine that was killed reports late those that it found ended.
     pub fn take_one(
         &mut self,
         snapshot: &mut Snapshot,

@@ -264,8 +264,8 @@ impl<W: Watched> Following<'_, W> {
     }
 }
 
-/// Notes an event for later. Of several about one container, the latest says what to do; what joined a network brings
-/// no labels, and takes away neither those that are known nor that something else happened besides.
+/// Notes an event for later. Of several about one container, the latest counts; an event of a network brings no labels,
+/// and removes neither the known ones nor another event.
 fn note(meanwhile: &mut BTreeMap<ContainerId, EngineEvent>, event: EngineEvent) {
     match meanwhile.get_mut(&event.container) {
         Some(_) if event.action == EventKind::Network => {}

@@ -289,7 +289,7 @@ fn contradiction(site: &SiteSpec) -> Option<(&'static str, Trouble)> {
     Some((row.key, (row.problem.to_owned(), row.remedy.to_owned())))
 }
 
-/// The first that is found is told.
+/// A complaint is made of the first that is found.
 const CONTRADICTIONS: &[Contradiction] = &[
     Contradiction {
         is_in: |site| site.strip && site.upstream_path.is_some(),

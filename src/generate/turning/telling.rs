@@ -42,7 +42,7 @@ impl Turning {
         meant.map(|detail| &detail.container).collect()
     }
 
-    /// Everybody is to be told who runs now.
+    /// Notes that all containers that run now have to be notified.
     pub(super) fn owe(&mut self) {
         let given = Rc::clone(&self.given);
         if given.output.is_some() {
@@ -94,7 +94,7 @@ impl Turning {
         }
     }
 
-    /// Tells who is owed, as far as they can be told now; whether the engine did what it was asked.
+    /// Notifies the containers, as far as that is possible now; returns true if the engine did what it was asked.
     pub async fn tell(&mut self) -> bool {
         let mut is_well = true;
         for (id, by) in self.owed.clone() {

@@ -1,4 +1,4 @@
-//! Records, and what is asked of them in vain.
+//! Records, and the names that they lack and that templates ask for.
 
 use std::{
     cmp::Ordering,
@@ -156,7 +156,7 @@ pub(super) trait ViewPart: Send + Sync + Sized + 'static {
     }
 }
 
-/// A record that notes what is asked of it in vain.
+/// A record that notes each name that it is asked for and lacks.
 pub(super) struct Noted<T> {
     pub part: T,
     misses: Misses,

@@ -67,7 +67,7 @@ fn text(text: &str) -> Value {
 }
 
 impl Root {
-    /// Of these, only a text that the template does not bind itself is asked for in vain.
+    /// Of these, only a text that the template does not bind itself is a name that does not exist.
     pub const HAS_NO: &'static str = "there is no";
 }
 
