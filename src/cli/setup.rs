@@ -86,7 +86,7 @@ pub(super) fn complaint(own: &OwnContainer) -> Option<Complaint> {
 }
 
 /// An engine made of the output of `docker inspect`, and the container in it that is ours by the settings. Without that
-/// setting we are on the host that it was printed on: nothing else could be found out from here.
+/// setting quaymaster runs on the host of that output: nothing else shows from here.
 pub(super) async fn recorded(
     call: &Call,
     path: &Path,

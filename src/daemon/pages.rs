@@ -98,7 +98,7 @@ impl LoopPages {
     }
 }
 
-/// The content, piece by piece. Where it can't be read to its end, it ends there, and is no document.
+/// The content, piece by piece. Content that can't be read to its end stops there, and is no document.
 fn pieces(mut document: Box<dyn Read>) -> Pieces {
     Box::new(std::iter::from_fn(move || {
         let mut piece = vec![0; PIECE];

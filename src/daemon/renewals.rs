@@ -1,5 +1,6 @@
 //! The reading of CAs' renewal information: the requests, the known answers, and the file that outlives the process.
-//! Nothing waits for it: it is asked beside everything else, and what fails changes nothing but when it is asked again.
+//! Nothing waits for the answers: the requests run beside everything else, and a failure changes only the time of the
+//! next request.
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 

@@ -118,8 +118,8 @@ pub struct Use {
 pub struct Probes {
     /// Its ports, as we reach them.
     pub at: Vec<ProbeAt>,
-    /// True if a label names the ports: each must show the certificate then. Else they are what its kind usually has,
-    /// and those count that somebody listens on.
+    /// True if a label names the ports: each must show the certificate then. Otherwise they are the usual ports of its
+    /// kind, and only those count on which a server listens.
     pub are_said: bool,
 }
 

@@ -24,7 +24,7 @@ pub fn ends(holder: &Holder) -> Option<Timestamp> {
 }
 
 /// The facts from which the holders were last found out, so that of thousands of hosts only those are looked at again
-/// that changed or whose holder is missing. It decides nothing: without it the same comes out.
+/// that changed or whose holder is missing. The memory decides nothing: without it the result is the same.
 #[derive(Debug, Default)]
 pub struct HolderMemory {
     holders: KeyedTable<Host, Holder>,

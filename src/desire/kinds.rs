@@ -134,8 +134,8 @@ pub struct OwnFile {
     pub names_certificate: bool,
     /// The words about a server that refuses the file, where some servers are known to and it does no harm.
     pub excuse: Option<&'static str>,
-    /// The remedy for a server that refuses the file, where more is known than that its configuration is in the way. It
-    /// is tried again once the server was started anew.
+    /// The remedy for a server that refuses the file, where more is known than that its configuration is in the way.
+    /// The file is tried again once the server was started anew.
     pub remedy: Option<&'static str>,
 }
 
@@ -153,7 +153,7 @@ pub enum Needed {
 }
 
 impl Needed {
-    /// True if this proxy needs the file. What it has already stays as long as it is not known whether it needs it.
+    /// True if this proxy needs the file. A file that it has already stays as long as that is not known.
     pub fn by(self, consumer: &Consumer, proxy: &Proxy, is_there: bool) -> bool {
         match self {
             Self::Always => true,

@@ -8,8 +8,8 @@ use crate::observe::Bearer;
 const SHELLS: &[&str] = &["sh", "dash", "ash", "bash", "zsh", "ksh", "busybox"];
 
 /// The reason why a signal to the first process of this container would not reach its server: a shell keeps it for
-/// itself, or ends by it under an init. `None` where nothing speaks against it; what a script does that it starts can't
-/// be seen.
+/// itself, or ends by it under an init. `None` where nothing speaks against it; a script that the command starts can't
+/// be looked into.
 pub(super) fn swallows_signals(bearer: &Bearer) -> Option<String> {
     let script = shell_script(&bearer.command)?;
     let last = last_command(script)?;

@@ -26,7 +26,7 @@ struct Known {
     mentions: BTreeMap<Subject, Vec<ContainerName>>,
 }
 
-/// A subject on which bearers may have to agree. Whoever shares none has nothing to do with each other.
+/// A subject on which bearers may have to agree. Bearers that share none have nothing to do with each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     /// A certificate, be it named by a label or called after a host: it stands for that host, too.

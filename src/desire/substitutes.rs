@@ -6,8 +6,8 @@ use crate::{
     values::{CertificateName, Host},
 };
 
-/// The certificates that a server shows for names that no valid certificate covers. Where nothing of it is said, such
-/// names are refused.
+/// The certificates that a server shows for names that no valid certificate covers. Without labels or settings for
+/// this, such names are refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Substitutes {
     /// The name whose certificate serves where none of a name above does.

@@ -168,8 +168,8 @@ impl HandCall<'_> {
         })
     }
 
-    /// The notes about the order beside its record. What a command that was cut off has left in another folder is taken
-    /// away from there.
+    /// The notes about the order beside its record. Files that a command that was cut off has left in another folder
+    /// are removed there.
     async fn noted(&self, record: &OrderRecord) -> Result<HandOrder, Failure> {
         let Self {
             issuing, obtain, ..

@@ -150,8 +150,8 @@ impl<'a> Listed<'a> {
         told
     }
 
-    /// The certificate that the helper has brought, or the finding in its place. What can't be used yet may be half-way
-    /// there.
+    /// The certificate that the helper has brought, or the finding in its place. A certificate that can't be used yet
+    /// may be half-written.
     fn brought(&self) -> Result<HeldCertificate, String> {
         let name = &self.obtain.certificate;
         let held = match self.ports.issuing.certificates.held_now(name) {

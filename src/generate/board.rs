@@ -1,5 +1,5 @@
-//! The board on which the loop of `watch` and its outputs exchange their states. Neither waits for the other, but for
-//! whoever is being given files.
+//! The board on which the loop of `watch` and its outputs exchange their states. Neither waits for the other, but for a
+//! container that is being given files.
 
 use std::{
     cell::RefCell,

@@ -470,8 +470,8 @@ async fn check<'a>(
     Ok(())
 }
 
-/// A digest of what checks are asked about: the new files, and their readers. One that was started again may take what
-/// it did not take before.
+/// A digest of what checks are asked about: the new files, and their readers. A reader that was started again may take
+/// files that it did not take before.
 fn asked<'a>(
     made: impl Iterator<Item = &'a RenderedFile>,
     checks: &[(Bearer, Vec<String>)],

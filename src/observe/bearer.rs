@@ -367,7 +367,7 @@ impl Bearer {
         self.is_there() || self.waits.is_some()
     }
 
-    /// True if it has run and does not now: it may come back. One that was only made is not away.
+    /// True if it has run and does not now: it may come back. A container that was only made is not away.
     pub fn is_away(&self) -> bool {
         !self.is_there() && self.started_at.is_some()
     }

@@ -34,7 +34,7 @@ impl ClockGap {
         self.ours + COMPARED_AGAIN
     }
 
-    /// True while nothing is to be ordered because of it. It is void once our clock was set.
+    /// True while nothing is to be ordered because of it. A gap is void once our clock was set.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         self.ours <= now && now < self.until()
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::values::{CaLimits, Digest, Host, Limit, Timestamp};
 
 /// The most by which our clock may have been set back since an entry was written: nothing is ordered by a clock that is
-/// ahead of the CA's by more. What is dated later than that is void.
+/// ahead of the CA's by more. Entries dated later than that are void.
 const SET_BACK: Duration = Duration::from_secs(60 * 60);
 
 /// More are not kept, the newest first: a bound for whoever writes down limits that are never reached.

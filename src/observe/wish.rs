@@ -13,7 +13,7 @@ pub struct RenewalRequest {
     pub stage: Stage,
 }
 
-/// The stage that a wish reached. It is taken before anything is done, so that a crash does not fulfil it twice.
+/// The stage that a wish reached. A wish is taken before anything is done, so that a crash does not fulfil it twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {

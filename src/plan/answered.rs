@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// True if a challenge for each of these names would be answered: a proxy that serves the name runs, has its site
-/// installed, and was reloaded. False without names. That it is being changed at this moment is no matter, unless it is
-/// started again for that: what lay there before answers as what comes does, and the one hands over to the other
-/// without a gap. Names that no site has are answered by every proxy that serves one of the others, and by ourselves
-/// where no proxy does and the settings say so.
+/// installed, and was reloaded. False without names. A deployment to the proxy at this moment is no matter, unless it
+/// is started again for that: the earlier files answer as the new ones do, and a reload leaves no gap. Names that no
+/// site has are answered by every proxy that serves one of the others, and by ourselves where no proxy does and the
+/// settings say so.
 pub(super) fn is_answered(
     name: &CertificateName,
     wanted: &Wanted,

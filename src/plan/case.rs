@@ -72,8 +72,8 @@ impl<'a> Case<'a> {
         self.held_back(&name, self.unit(part)?)
     }
 
-    /// The refusal that holds this part back, if there is one. One about which the user can do something is tried again
-    /// after a start of the server: it may be done.
+    /// The refusal that holds this part back, if there is one. A part about which the user can do something is tried
+    /// again after a start of the server: the user may have done it.
     pub fn held_back(&self, part: &PartName, unit: Digest) -> Option<&'a Refused> {
         let refused = self.installed.trial.holds_back(part, unit)?;
         let file = part.file().map(FileName::as_str);

@@ -83,8 +83,8 @@ pub(super) fn changes(case: &Case<'_>, parts: &Parts, can_be_tried: bool) -> Cha
     }
 }
 
-/// The changes for a trial of a new edition: all files that are made with it. What some servers are known to refuse, or
-/// this one refused in an earlier form, would say nothing about it.
+/// The changes for a trial of a new edition: all files that are made with it. Files that some servers are known to
+/// refuse, or that this one refused in an earlier form, would say nothing about the edition.
 pub(super) fn of_edition(case: &Case<'_>, parts: &Parts) -> Changes {
     let installed = case.installed;
     let mut open: BTreeMap<_, _> = files(case, parts).collect();

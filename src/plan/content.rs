@@ -1,5 +1,5 @@
-//! The wanted content of a consumer: files, and newer versions of certificates that it has. What was rendered is
-//! remembered by what it was made from, so that of thousands of sites only those are looked at again that changed.
+//! The wanted content of a consumer: files, and newer versions of certificates that it has. Rendered files are
+//! remembered by their inputs, so that of thousands of sites only those are looked at again that changed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -253,7 +253,7 @@ fn written(parts: &Parts, file: &FileName, text: &str) -> Option<(FileName, Inst
 }
 
 /// The check of everything that the server was not seen to take up, by its own tool. A server that was started since
-/// has read that already. One that was started since has read that already.
+/// has read that already.
 fn check(consumer: &Consumer, after: &Installed, why: &BTreeSet<Why>) -> Option<Check> {
     let words = consumer
         .check
@@ -404,8 +404,8 @@ fn forgotten(parts: &Parts, changes: &Changes, installed: &Installed) -> BTreeSe
         .collect()
 }
 
-/// The proof that a client must see: the mark, and the certificates that are on trial. What did not change was seen
-/// before, and looking at all of thousands of names would take minutes.
+/// The proof that a client must see: the mark, and the certificates that are on trial. Unchanged certificates were seen
+/// before, and a look at all of thousands of names would take minutes.
 fn proof(
     (consumer, parts): (&Consumer, &Parts),
     after: &Installed,

@@ -95,7 +95,7 @@ fn is_made_by_user(consumer: &Consumer, templates: &Templates) -> bool {
     all.any(|template| templates.users_in(template).next().is_some())
 }
 
-/// True if the result of a trial can be seen. Where one that does not run can be reached is known when it does.
+/// True if the result of a trial can be seen. The addresses of a consumer that does not run are known when it does.
 fn can_be_proven(consumer: &Consumer) -> bool {
     (consumer.reach().is_some() || !consumer.running)
         && matches!(

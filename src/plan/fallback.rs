@@ -178,8 +178,9 @@ impl World<'_> {
         self.ours.get(name).is_none_or(|held| held.is_fallback())
     }
 
-    /// True if a server of the certificate would have nothing better to serve for one of its names. What is archived is
-    /// restored without any order; what is self-signed on purpose is made as quickly as this would be.
+    /// True if a server of the certificate would have nothing better to serve for one of its names. An archived
+    /// certificate is restored without any order; one that is self-signed on purpose is made as quickly as this would
+    /// be.
     fn is_in_need(&self, name: &CertificateName, wanted: &Wanted) -> bool {
         let servers = || {
             let names = wanted.served_by.iter().chain(&wanted.used_by);
@@ -240,8 +241,8 @@ impl World<'_> {
         needed
     }
 
-    /// The certificate that clients are shown in place of a default that can't be used. One that is about to be
-    /// obtained is waited for.
+    /// The certificate that clients are shown in place of a default that can't be used. A certificate that is about to
+    /// be obtained is waited for.
     fn needed_stand_in(&self) -> Option<(CertificateName, Needed)> {
         let Self {
             desired,

@@ -38,7 +38,7 @@ pub fn helper_of<'w>(
 }
 
 /// The order to a helper, given the contents of `live/`; none where the helper could not be configured, of which there
-/// is a complaint. `lines` is how many others it may have before.
+/// is a complaint. `lines` is the number of others that it may have before.
 ///
 /// # Errors
 /// When it does not run, or the template of the line fails.

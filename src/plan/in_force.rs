@@ -56,8 +56,8 @@ impl InForce {
     }
 }
 
-/// The certificates that were in force when last asked, and the facts from which that was found out. It decides
-/// nothing: without it the same is in force, and whoever compares it has to look at each certificate.
+/// The certificates that were in force when last asked, and the facts from which that was found out. The memory decides
+/// nothing: without it the same is in force, and a comparison has to look at each certificate.
 #[derive(Debug, Default)]
 pub(super) struct InForceMemory {
     held: Rc<HeldCertificates>,

@@ -217,8 +217,8 @@ pub struct Deploy {
     pub is_optional: bool,
     /// The edition of the user's templates that it tries: a refusal speaks against that.
     pub edition: Option<Digest>,
-    /// True if a refusal speaks against the new files. It does not right after the consumer refused what it had before,
-    /// too: whoever broke its own configuration may have mended it between one signal and the other.
+    /// True if a refusal speaks against the new files. False right after the consumer refused the earlier files, too:
+    /// the user who broke its own configuration may have mended it between one signal and the other.
     pub is_conclusive: bool,
     /// The sites that are shut unless it is taken up soon, since what is live leads to none of their containers.
     pub shut_if_late: BTreeSet<FileName>,
@@ -360,8 +360,8 @@ pub fn plan(
     Planner::default().plan(desired, observed, templates, rules, now)
 }
 
-/// The last plans' results, so that the next looks only at the changes. It decides nothing: without it the plan is the
-/// same, and takes longer where there are thousands of sites.
+/// The last plans' results, so that the next looks only at the changes. They decide nothing: without them the plan is
+/// the same, and takes longer where there are thousands of sites.
 #[derive(Debug, Default)]
 pub struct Planner {
     in_force: InForceMemory,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The need of each wanted certificate, kept from one plan to the next, so that of thousands only those are looked at
-/// again that changed. It decides nothing: found out anew, it is the same.
+/// again that changed. The memory decides nothing: found out anew, each need is the same.
 #[derive(Debug, Default)]
 pub(super) struct NeedMemory {
     from: Option<NeedInputs>,

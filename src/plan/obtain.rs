@@ -87,7 +87,7 @@ pub(super) fn plan(
     }
 }
 
-/// True if the limits of its CA allow this order. Whoever insists asks all the same.
+/// True if the limits of its CA allow this order. A user who insists asks all the same.
 fn may_ask(
     order: &DueOrder<'_>,
     observed: &Observed,

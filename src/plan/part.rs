@@ -91,8 +91,8 @@ impl Serving {
     }
 
     /// True if it is a newer version of a certificate that the consumer has, in the same place: such a version comes by
-    /// itself, and a certificate that is in no place yet comes with the first file that names it. What the user
-    /// provides lies elsewhere than ours where the consumer reads our own folder.
+    /// itself, and a certificate that is in no place yet comes with the first file that names it. Certificates that the
+    /// user provides lie elsewhere than ours where the consumer reads our own folder.
     pub fn is_renewed_alone(&self, (consumer, installed): (&Consumer, &Installed)) -> bool {
         let has_one_place = match consumer.certificates {
             CertificateFolder::Delivered(_) => true,

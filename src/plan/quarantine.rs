@@ -93,8 +93,8 @@ impl Deploy {
         installed
     }
 
-    /// The record while the earlier files are back, given the present contents of the folder. The consumer has not
-    /// heard of what was new.
+    /// The record while the earlier files are back, given the present contents of the folder. The consumer was not
+    /// reloaded for the new files.
     pub fn withdrawn(&self, there: Installed) -> Installed {
         let mut installed = returned(&self.before, there);
         installed.is_own_broken = false;
@@ -115,7 +115,7 @@ impl Deploy {
     }
 
     /// The record once the consumer's tool refused the new files, for this reason and naming these files.
-    /// `refuses_before` says whether it refuses what was there before, too. `installed` is from [`Self::withdrawn`].
+    /// `refuses_before` is true if it refuses the earlier files, too. `installed` is from [`Self::withdrawn`].
     pub fn rejected(
         &self,
         mut installed: Installed,

@@ -190,8 +190,8 @@ impl SelfCheck {
 }
 
 /// The longest time for the looks at all names of one order, which holds its place at the CA meanwhile: a healthy
-/// server answers within a second, and an address that is silent is known after some. What is not known by then holds
-/// nothing up.
+/// server answers within a second, and an address that is silent is known after some. Names that are not known by then
+/// hold nothing up.
 pub const LOOK_LIMIT: Duration = Duration::from_secs(20);
 
 /// Number of times that an answer may redirect, and the length of such a URL, at Let's Encrypt.
@@ -364,8 +364,8 @@ fn of_visits(look: &NameLook, check: &SelfCheck) -> NameVerdict {
     }
 }
 
-/// True if another server answers in our place. What takes no connections from here may well take a CA's; once one was
-/// answered and leads on, that holds no more.
+/// True if another server answers in our place. A server that takes no connections from here may well take a CA's; once
+/// one was answered with a redirect, that holds no more.
 fn is_wrong(visit: &Visit) -> bool {
     match &visit.end {
         VisitEnd::Ours | VisitEnd::Late => false,

@@ -61,7 +61,7 @@ impl<'a> Slots<'a> {
         slots
     }
 
-    /// True if one more order may be made. Nobody is asked for what is self-signed.
+    /// True if one more order may be made. No CA is asked for self-signed certificates.
     pub(super) fn is_free(&self, issuer: &Issuer) -> bool {
         let Some(directory) = issuer.directory() else {
             return true;

@@ -16,7 +16,7 @@ const SHM: &str = "/dev/shm";
 /// Where the engine's DNS is found by containers on networks that users make.
 const DNS: &str = "127.0.0.11";
 
-/// The view for the templates of the proxy's own files. `certificate` is what clients get that send no name.
+/// The view for the templates of the proxy's own files. `certificate` is the one for clients that send no name.
 pub(super) fn proxy(
     server: Server<'_>,
     certificate: Option<(&CertificateName, Shelf)>,
@@ -179,8 +179,8 @@ fn certificate(
     }
 }
 
-/// The answer to plain requests. Where they are to be kept off, they are never served only because the certificate is
-/// late, and never sent to one that browsers refuse.
+/// The answer to plain requests. Where these are to be kept off, they are never served only because the certificate is
+/// late, and never redirected to one that browsers refuse.
 fn plain(tls: Tls, trusted: bool) -> &'static str {
     match (tls, trusted) {
         (Tls::Both | Tls::Off, _) => "serve",

@@ -20,7 +20,7 @@ pub trait AccountDesk {
     /// When it can't be read.
     fn kept(&self) -> Result<Option<KeptAccount>, AuthorityError>;
 
-    /// Reads the CA's data about the account. None is made.
+    /// Reads the CA's data about the account. No account is made.
     ///
     /// # Errors
     /// When there is none, or the CA does not say.

@@ -118,7 +118,7 @@ pub struct Parcel {
     pub container: ContainerId,
     /// The folder in it; made where there is none.
     pub folder: PathBuf,
-    /// The items, by paths in that folder, in this order. Each takes the place of whatever is there.
+    /// The items, by paths in that folder, in this order. Each replaces whatever is there.
     pub items: Vec<(PathBuf, Item)>,
     /// True if the replaced thing may be a folder with all its content. Where it may not, the engine refuses.
     pub may_replace_folders: bool,

@@ -29,8 +29,8 @@ struct Lexer {
     escaped: bool,
     /// True if a `$` was read, after which `{` opens no block.
     variable: bool,
-    /// True if the name of a variable follows. Not the same: a backslash hides `$` from what splits words, and not from
-    /// what reads variables.
+    /// True if the name of a variable follows. That is another matter than `variable`: a backslash hides `$` from the
+    /// reader of words, and not from the reader of variables.
     is_name: bool,
 }
 

@@ -224,8 +224,8 @@ pub struct SiteView {
 }
 
 "gate"
-/// The file that decides, at each request, whether it is passed on by address. An address may be another container's
-/// after a start.
+/// The gate that decides, at each request, if it is passed on by address. An address may be another container's after a
+/// start.
 #[derive(Clone, Debug, Serialize)]
 pub struct GateView {
     /// The file that is there while addresses are known to be right; none where there can be no such file.

@@ -43,8 +43,8 @@ impl fmt::Display for FindingState {
     }
 }
 
-/// The remedy for a container that does not run. One that its restart policy is about to start again needs nobody to
-/// start it.
+/// The remedy for a container that does not run. A container that its restart policy is about to start again needs
+/// none.
 pub fn start_it(name: &ContainerName, snapshot: &Snapshot) -> String {
     let container = snapshot.bearers.get(name);
     if let Some(container) = container.filter(|container| container.is_restarting()) {

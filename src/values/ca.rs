@@ -159,8 +159,8 @@ impl Issuer {
         }
     }
 
-    /// True if its clients trust its certificates; false for a staging CA. Whoever asks for a self-signed certificate,
-    /// or names a CA of their own, trusts these themselves.
+    /// True if its clients trust its certificates; false for a staging CA. Users who ask for a self-signed certificate,
+    /// or name a CA of their own, trust these themselves.
     pub fn is_trusted(&self) -> bool {
         self.directory().is_none_or(Self::is_ca_trusted)
     }

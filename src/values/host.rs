@@ -115,7 +115,7 @@ impl Host {
     }
 
     /// Its word in names of files and folders: `_` for `*`, `-` for `:`, with a zero before an address that begins with
-    /// `::`, and cut where a file name would become too long. No two hosts are called alike.
+    /// `::`, and cut where a file name would become too long. No two hosts have the same word.
     pub fn file_word(&self) -> Arc<str> {
         /// A file name has at most 255 bytes, and something stands before and behind this.
         const LONGEST: usize = 200;

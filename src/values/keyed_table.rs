@@ -43,7 +43,7 @@ impl<K, V> KeyedTable<K, V> {
         self.length == 0
     }
 
-    /// True if this is a copy in which nothing was changed. Two tables with the same entries may say no.
+    /// True if this is a copy in which nothing was changed. Two tables with the same entries need not be copies.
     pub fn is_copy_of(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.runs, &other.runs) || self.is_empty() && other.is_empty()
     }
@@ -95,7 +95,8 @@ impl<K: Ord, V> KeyedTable<K, V> {
         self.get_key_value(key).is_some()
     }
 
-    /// The differences from an earlier version, in the order of the keys. What both share is skipped without a look.
+    /// The differences from an earlier version, in the order of the keys. Entries that both share are skipped without a
+    /// look.
     pub fn changes<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = TableChange<'a, K, V>>
     where
         V: PartialEq,

@@ -7,8 +7,8 @@ use crate::{
 };
 
 /// Seconds that a container stays away after it ended, by the number of times that it was let in again since it was
-/// last steady. The first two are at once: one start that failed, or something that was mended, is no loop. The last
-/// one goes on.
+/// last steady. The first two are zero: one start that failed, or something that was mended, is no loop. The last one
+/// is used from then on.
 const PAUSES: &[u64] = &[0, 0, 5, 10, 20, 40, 80, 160, 300];
 
 /// Whoever has stayed, or has stayed away, for as long begins anew.
@@ -115,8 +115,9 @@ impl Damping {
     }
 }
 
-/// True if nothing is known that keeps requests from it. One whose first check has not passed yet counts: whether it
-/// ends before or after that, it comes and goes. One that uses another's network goes with that one.
+/// True if nothing is known that keeps requests from it. A container whose first check has not passed yet counts:
+/// whether it ends before or after that, it comes and goes. A container that uses another's network is away with that
+/// one.
 fn is_up(bearer: &Bearer, dialects: &Dialects) -> bool {
     let is_well = bearer.health != Some(Health::Unhealthy);
     let mut endpoints = bearer.endpoints.iter();
@@ -212,7 +213,7 @@ impl Flapping {
         self.left.is_some() && !self.pause().is_zero()
     }
 
-    /// The wait that it is in, in this state. One that nobody is about to start again is simply away.
+    /// The wait that it is in, in this state. A container that nobody is about to start again is simply away.
     fn wait(&self, bearer: &Bearer) -> Option<Wait> {
         (self.is_held() && bearer.is_kept_going()).then(|| Wait {
             until: self.let_in_at(),

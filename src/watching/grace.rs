@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// Time that a container that vanished during a gap still counts as it was. An engine that restarts stops and starts
-/// every container, which takes ten seconds for what does not listen to SIGTERM: emptying the proxy and filling it
-/// again meanwhile would help nobody.
+/// every container, which takes ten seconds for processes that ignore SIGTERM: emptying the proxy and filling it again
+/// meanwhile would help nobody.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// The containers that were there before a gap and are not there after it.

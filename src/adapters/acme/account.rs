@@ -115,8 +115,7 @@ impl Registration {
         Ok(current.insert(self.opened(account)).account.clone())
     }
 
-    /// True if the record on disk differs from the one that was opened. What can't be read now is not known to be
-    /// something else.
+    /// True if the record on disk differs from the one that was opened. An unreadable record is not known to differ.
     fn is_outdated(&self, opened: &Opened) -> bool {
         match (self.file.read(), &opened.kept) {
             (Ok(Some(now)), Some(kept)) => !now.opens_as(kept),

@@ -125,7 +125,7 @@ impl Registration {
         Ok(directory.map_err(CallError::for_all)?)
     }
 
-    /// The CA's data about the account. It answers nothing but a refusal once that is not valid any more.
+    /// The CA's data about the account. The CA answers nothing but a refusal once the account is not valid any more.
     pub(super) async fn shown(
         &self,
         record: &AccountRecord,

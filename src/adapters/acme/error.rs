@@ -210,8 +210,8 @@ fn answered(
     }
 }
 
-/// True if a limit is about the account. The protocol has no field for it: these are the words of the CA that most
-/// people ask. A limit that is not recognised holds back a single certificate.
+/// True if a limit is about the account. The protocol has no field for it: these are the words of the most used CA. A
+/// limit that is not recognised holds back a single certificate.
 fn is_of_account(limited: &Document) -> bool {
     let detail = limited.detail.as_deref().unwrap_or_default();
     detail.contains("from this account")

@@ -4,8 +4,8 @@ use crate::ports::Clock;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Number of new orders that a CA takes in any second. It is kept to where they are sent: how long each takes to get
-/// there is known nowhere else.
+/// Number of new orders that a CA takes in any second. The limit is kept where orders are sent: the time that each
+/// takes to get there is known nowhere else.
 pub(super) struct Pace {
     most: Option<u32>,
     /// When the last were sent, by the clock that nobody sets.

@@ -1,5 +1,5 @@
 //! The parts of an answer that instant-acme's errors leave out: status, Retry-After and kind. Its requests pass through
-//! here and leave that behind for the call they belong to.
+//! here and leave these parts for the call to which they belong.
 
 use std::{
     cell::RefCell,

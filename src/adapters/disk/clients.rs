@@ -22,7 +22,7 @@ use super::{
 };
 use crate::ports::{ClientCertificate, ClientFolder, DiskError, LeftThere};
 
-/// The most certificates of one folder that are taken over. More are no folder of a client's that we know.
+/// The most certificates of one folder that are taken over. A folder with more is no client's that we know.
 const MOST_CERTIFICATES: usize = 10_000;
 
 /// The layout of a client's folder.
@@ -198,7 +198,7 @@ pub(super) fn client_folder(path: &Path) -> Result<Option<ClientFolder>, DiskErr
     Ok(None)
 }
 
-/// The contents of the files of a certificate, together. One that is not there adds nothing.
+/// The contents of the files of a certificate, together. A missing file adds nothing.
 pub(super) fn pile_of(
     kept: &ClientFolder,
     certificate: &ClientCertificate,

@@ -150,8 +150,8 @@ impl LaidOut {
         keys.all(|(path, _)| path.is_file())
     }
 
-    /// True if all of its files are there, with a certificate where the layout has one. The key may be missing where so
-    /// many others are there that they can't be anything else.
+    /// True if all of its files are there, with a certificate where the layout has one. The key may be missing where
+    /// the layout has many files: the others can't belong to anything else.
     fn are_there(&self) -> bool {
         const MANY: usize = 3;
         let mut files = self.files();

@@ -1,7 +1,7 @@
 //! The memory of the last look at `live/` and `provided/`: of each name that passed all checks and had nothing to mend,
 //! its certificate and its files' identities. Where they still are the same, they are not read and checked again, which
-//! takes long where there are thousands and keeps everything else waiting. It decides nothing: without it a look says
-//! the same.
+//! takes long where there are thousands and keeps everything else waiting. The memory decides nothing: without it a
+//! look finds the same.
 //!
 //! Why that is sound: whoever writes to a file, or gives it another mode or owner, changes its time of change (ctime),
 //! which nobody can set; and whoever puts another file or link in its place is seen by device and inode, or by where the
@@ -116,8 +116,8 @@ impl Memory {
     }
 }
 
-/// The identity of a folder of the user's and all in it, as far as it shows without reading. Whoever adds an entry or
-/// takes one away changes the folder itself.
+/// The identity of a folder of the user's and all in it, as far as it shows without reading. An entry that is added or
+/// removed changes the folder itself.
 #[derive(Clone, Debug)]
 pub(super) struct SeenFolder {
     names: Rc<[String]>,

@@ -114,7 +114,7 @@ pub(super) fn aside_names(name: &str) -> [String; 2] {
 /// Number of links that are followed to a missing target; as many as the system follows.
 const MOST_LINKS: usize = 40;
 
-/// The target of a link, which is replaced in place of the link. Where nothing is yet, there is a folder all the same.
+/// The target of a link, which is replaced in place of the link. Its folder exists, even where the target does not yet.
 fn real(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {

@@ -90,7 +90,8 @@ impl SharedFolder {
         Ok(found)
     }
 
-    /// True if there is no such file. Nothing is known where there is no mount, or where it is a file itself.
+    /// True if there is no such file. False also where there is no mount, or where the mount is a file itself: then
+    /// nothing is known.
     pub(super) fn lacks(path: &SharedPath) -> Result<bool, DiskError> {
         let mut steps = steps(path)?;
         let Some((file, mut above)) = steps.pop().zip(Self::top(path.mount())?) else {

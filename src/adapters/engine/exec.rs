@@ -62,7 +62,7 @@ impl DockerEngine {
         }
     }
 
-    /// Runs the command, and reads its output to the end. Nothing is sent to them, so the answer is a plain body that
+    /// Runs the command, and reads its output to the end. The command gets no input, so the answer is a plain body that
     /// ends with the connection, and no protocol has to be changed.
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Exec/operation/ExecStart>

@@ -61,7 +61,7 @@ fn is_in(cgroup: &str, container: &ContainerId) -> bool {
 }
 
 /// True if a text of `/proc/PID/status` is that of the first process of a PID namespace below ours: it has a number in
-/// each, from ours to its own. One that shares our namespace has one number, and may be anybody.
+/// each, from ours to its own. A process that shares our namespace has one number, and may be anybody's.
 ///
 /// <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>
 fn is_first(status: &str) -> bool {

@@ -17,7 +17,7 @@ use crate::{
 pub(super) const ABOUT: &str = "CA";
 
 /// Checks that the CAs can be used that labels ask or may have to ask, or those of the settings where no label asks
-/// any: an unused account does no harm yet. Says whether those that are needed can be asked at all.
+/// any: a missing CA does no harm yet then. Returns true if those that are needed can be asked at all.
 pub(super) async fn look(
     call: &Call,
     daemon: &Daemon,

@@ -26,8 +26,8 @@ pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Bearer>, told: &mu
     }
 }
 
-/// Checks that others are kept out of a folder that holds keys. It is not for us to shut it: a folder of the user's own
-/// may be meant for others, too.
+/// Checks that others are kept out of a folder that holds keys. Quaymaster does not change its mode: a folder of the
+/// user's own may be meant for others, too.
 fn private(path: &Path, mode: u32, own: Option<&Bearer>, told: &mut Findings) {
     let says = format!("{} has mode {mode:04o}", path.display());
     let remedy = to_run("chmod 0700", path, own);
@@ -197,7 +197,7 @@ fn given(consumer: &Consumer, folder: &SharedPath, told: &mut Findings) {
 /// The subject of findings about left-overs.
 pub(super) const LEFT_OVERS: &str = "left-overs";
 
-/// Finds left-overs that are of no use any more. Nothing of it does harm.
+/// Finds left-overs that are of no use any more. They do no harm.
 pub(super) fn left_overs(
     folders: &Folders,
     survey: &Survey,

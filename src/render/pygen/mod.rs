@@ -64,7 +64,7 @@ pub struct LenientlyRendered {
     /// The text, or what the template got wrong, with its line.
     pub text: Result<String, TemplateError>,
     /// Names that it asked for and that do not exist. Labels, variables and networks have names of the users' own, and
-    /// are not in it.
+    /// are not among them.
     pub unknown: BTreeSet<UnknownName>,
     /// Of Swarm's lists, which are not there yet, the one that it asked for.
     pub of_swarm: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! The state of one name, in a word and a reason. What is wrong in several ways is told by the worst.
+//! The state of one name, in a word and a reason. Of several problems the worst is shown.
 
 use serde::Serialize;
 

@@ -34,7 +34,7 @@ impl Before {
             || live(world) != self.live
     }
 
-    /// The faults that remain when all is done. `ordered`: whether the order was on record when the program ended.
+    /// The faults that remain when all is done. `ordered` is true if the order was on record when the program ended.
     pub async fn wrong(&self, world: &World, wanted: &End, ordered: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         let found = end(world, &[SHOP]).await;

@@ -21,8 +21,8 @@ use super::{
 /// Number of worlds that are spoilt at the same time: most of the time of each is waited for what nginx shows.
 const WORLDS: usize = 16;
 
-/// Number of tries to hit each call. Those at paths that are made by chance are hit by number, which depends on what
-/// else is written meanwhile.
+/// Number of tries to hit each call. Calls at paths that are made by chance are hit by number, which depends on other
+/// writes meanwhile.
 const ROUNDS: usize = 200;
 
 /// Distances from a call's last number at which it is looked for, round after round.

@@ -32,8 +32,8 @@ use crate::support::pebble::{Behaviour, Pebble};
 /// first new one has answered.
 const STEADY: u32 = 10;
 
-/// Time between two looks at a site. What a start breaks mostly stays broken until the next; a shorter gap is seen by
-/// chance, but each scenario runs some hundred times.
+/// Time between two looks at a site. A site that a start breaks mostly stays broken until the next; a shorter gap is
+/// seen by chance, but each scenario runs some hundred times.
 const WATCHED_EVERY: Duration = Duration::from_millis(100);
 
 /// Number of starts until nothing is left to do: for the work that was cut off, for what it held back, and one more.

@@ -12,9 +12,9 @@ use super::{
 /// and each failed check would be more than are allowed.
 const RESTARTS: u32 = 8;
 
-/// Number of signals that the proxy may get because of two containers that never stay for 5 s, in so long. Of each:
-/// that it is there, that it is healthy, each end and return until the third end, and two more for each pause that may
-/// be over.
+/// Number of signals that the proxy may get because of two containers that never stay for 5 s, in so long. For each
+/// container: one when it is there, one when it is healthy, one for each end and return until the third end, and two
+/// more for each pause that may be over.
 fn allowed(length: Duration) -> usize {
     let ends = [5, 15, 35, 75, 155, 315, 615];
     let over = ends

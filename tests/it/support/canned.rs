@@ -136,7 +136,8 @@ pub fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     Some(text.trim())
 }
 
-/// The door of the server: open or shut for connections. Closed, the port stays its own, and whoever comes is refused.
+/// The door of the server: open or shut for connections. While it is shut, the server keeps the port, and clients are
+/// refused.
 struct Door {
     /// The wish to open or shut it, and its state.
     asked: watch::Sender<bool>,

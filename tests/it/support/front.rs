@@ -99,7 +99,7 @@ impl Front {
     }
 }
 
-/// The answer of the CA behind. It makes its URLs of the name that it is asked by.
+/// The answer of the CA behind. That CA makes its URLs of the name in the request.
 async fn passed_on(
     (http, behind, is_hung): &(HttpClient, String, Arc<AtomicBool>),
     asked: Asked,
