@@ -16,7 +16,7 @@ use crate::ports::DiskError;
 /// Number of folders in it that are watched; more than this costs the system more than it is worth.
 const MOST: usize = 1000;
 
-/// After so many waits, changes are reported even if more are coming.
+/// After so many waits, changes are told though they go on.
 const LONGEST: usize = 10;
 
 /// Begins to watch a folder, which need not exist, and reports changes once nothing has changed for as long as
@@ -141,7 +141,7 @@ fn to_watch(folder: &Path) -> Vec<PathBuf> {
     above.map(Path::to_owned).into_iter().chain(own).collect()
 }
 
-/// True if the event may have changed something there. Reading does not, and our own would wake us for ever; what is
+/// Whether what was noticed may have changed something there. Reading does not, and our own would wake us for ever; what is
 /// not known (events were lost) may.
 fn concerns_us(event: &notify::Result<Event>, folder: &Path) -> bool {
     let Ok(event) = event else { return true };

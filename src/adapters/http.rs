@@ -35,7 +35,7 @@ const WHO: &str = concat!(
     " instant-acme/0.8"
 );
 
-/// The longest time for a request, and the longest answer.
+/// How long a request may take, and how long its answer may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// For the connection.
@@ -206,7 +206,7 @@ impl HttpClient {
     }
 }
 
-/// True if a connection was not made because of the dates of the server's certificate.
+/// Whether a connection was not made because of the dates of the server's certificate.
 fn is_about_dates(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
         return matches!(

@@ -22,7 +22,7 @@ pub struct HandOrder {
     /// The key or signing request with which the certificate was asked for; none where it was not asked for yet.
     #[serde(default)]
     pub finalized_with: Option<Digest>,
-    /// The stage that it reached.
+    /// How far it got.
     pub stage: HandStage,
 }
 

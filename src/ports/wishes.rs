@@ -8,7 +8,8 @@ use crate::{
     values::{CertificateName, Host},
 };
 
-/// The wishes of people, as commands leave them in state: renewals, hosts to hand over, and certificates to archive.
+/// What people ask of the daemon by commands, as it lies in state: renewals, hosts to hand over, and certificates to
+/// archive.
 pub trait Wishes {
     /// All that lie there, and what is wrong with the others.
     ///

@@ -89,7 +89,7 @@ pub struct Settings {
     pub dns: Option<String>,
     /// The tables `[dns.NAME]`: ways to set TXT records.
     pub dns_tables: DnsTable,
-    /// True if names are looked at before a CA is asked.
+    /// Whether names are looked at before a CA is asked.
     pub self_check: bool,
     /// The DNS server of look-ups, if it was named.
     pub resolver: Option<String>,

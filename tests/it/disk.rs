@@ -702,7 +702,7 @@ async fn what_is_imported_beside_a_daemon_is_delivered_within_seconds() {
     .await;
 }
 
-/// The files that people drop in, made of a leaf, its issuer and its key: `fullchain.pem` and `privkey.pem`.
+/// What people drop in, made of a leaf, its issuer and its key: `fullchain.pem` and `privkey.pem`.
 fn dropped_in(leaf: &str, issuer: &str, key: &str) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let chain = format!("{leaf}{issuer}");
     let der = [0x30, 0x82, 0x01, 0x0a, 0x02, 0xff].to_vec();

@@ -155,7 +155,7 @@ impl RetryAfter {
         http_date(text).map(Self::Until)
     }
 
-    /// The rest of it; zero for a date in the past.
+    /// What is left of it; nothing of a date in the past.
     pub(super) fn since(self, now: Timestamp) -> Duration {
         match self {
             Self::For(length) => length,

@@ -40,7 +40,7 @@ pub(super) const FOLDER_MODE: u32 = 0o755;
 /// Second copies, and what was in our way, are nobody's but ours.
 const PRIVATE_FOLDER_MODE: u32 = 0o700;
 
-/// Time without any change in `provided/` or `live/` before it is looked at: a certificate and its key are copied there
+/// How long nothing must change in `provided/` or `live/` before it is looked at: a certificate and its key are copied there
 /// one after the other, and in between they don't belong together.
 const SETTLES: Duration = Duration::from_secs(1);
 

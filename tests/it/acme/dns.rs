@@ -58,7 +58,7 @@ fn home(knot: &Knot) -> DnsSettings {
     }
 }
 
-/// The responder that sets records by this table. Names are looked up at the same server.
+/// What sets records by this table. Names are looked up at the same server.
 fn responder(
     knot: &Knot,
     settings: &DnsSettings,
