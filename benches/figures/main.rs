@@ -49,12 +49,13 @@ fn main() {
         ["issuance"] => measure(&[issuance::measure]),
         ["ledger"] => measure(&[ledger::measure]),
         ["look"] => measure(&[look::measure]),
-        ["provided"] => measure(&[provided::measure]),
+        ["provided"] => measure(&[provided::measure, provided::measure_delivery]),
         ["consumers"] => measure(&[consumers::measure]),
         ["templates"] => measure(&[templates::measure]),
         // What needs memory of this process first: what others freed would be used again.
         _ => measure(&[
             provided::measure,
+            provided::measure_delivery,
             consumers::measure,
             fake::measure,
             real::measure,

@@ -291,6 +291,12 @@ impl Status {
         }
     }
 
+    /// True while the daemon brings this consumer up to date.
+    pub fn deploys_to(&self, name: &ContainerName) -> bool {
+        let deploying = subject(&Subject::Consumer(name.clone()));
+        self.under_way.contains(&deploying)
+    }
+
     /// How everything stands at `now`.
     pub fn of(desired: &Desired, observed: &Observed, plan: &Plan, now: Timestamp) -> Self {
         Self {

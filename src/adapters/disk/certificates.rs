@@ -19,7 +19,7 @@ use super::{
     copied_over::{Copied, copied_over},
     files::{self, Durability, PRIVATE, PUBLIC},
     memory::{Memory, Seen},
-    provided::read_provided,
+    provided::{is_whole, read_provided},
     version::{
         Version, is_copied, missing, read_about, read_copy, read_version, refused, write_about,
     },
@@ -40,8 +40,8 @@ pub(super) const FOLDER_MODE: u32 = 0o755;
 /// Second copies, and what was in our way, are nobody's but ours.
 const PRIVATE_FOLDER_MODE: u32 = 0o700;
 
-/// How long nothing must change in `provided/` or `live/` before it is looked at: a certificate and its key are copied there
-/// one after the other, and in between they don't belong together.
+/// Nothing must change for so long in `live/`, or in `provided/` where it is not whole, before it is looked at: a certificate
+/// and its key are copied there one after the other, and in between they don't belong together.
 const SETTLES: Duration = Duration::from_secs(1);
 
 /// A file that certbot leaves in `live/`, and that is no fault.
@@ -122,7 +122,9 @@ impl CertificateStore for Folders {
     }
 
     fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-        let provided = changes::of(self.certificates.join("provided"), SETTLES)?;
+        let password = self.password_file.clone();
+        let is_whole = move |folder: &Path| is_whole(folder, password.as_deref());
+        let provided = changes::of_sets(self.certificates.join("provided"), SETTLES, is_whole)?;
         // A version that is live is watched through its link. What we link ourselves is told, too: only so the new one is
         // watched next, and a look at what is as it was finds that soon.
         let live = changes::of(self.certificates.join("live"), SETTLES);

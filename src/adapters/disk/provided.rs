@@ -14,7 +14,7 @@ use crate::{
         pem::{self, Contents},
         x509::{self, CertificateError},
     },
-    observe::Shelf,
+    observe::{Shelf, Source},
     ports::DiskError,
     values::Secret,
 };
@@ -79,6 +79,15 @@ const MOST_READS: usize = 5;
 /// One that is replaced meanwhile is read again: the key of the one does not belong to the certificate of the other.
 pub(super) fn read_provided(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> {
     steady(|| files::identity(folder), || read_once(folder, usual))
+}
+
+/// True where nothing can be missing any more of what lies there: key and certificates belong together, and each certificate
+/// is followed by its issuer. A certificate alone may be half of what is copied there.
+pub(super) fn is_whole(folder: &Path, usual: Option<&Path>) -> bool {
+    read_provided(folder, usual).is_ok_and(|provided| {
+        provided.version.check(Source::Provided).is_ok()
+            && x509::is_linked(&provided.version.fullchain)
+    })
 }
 
 /// Reads until it was the same folder before and after.

@@ -138,6 +138,17 @@ pub(super) fn issuer_key<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u
     })
 }
 
+/// True where it names the other one, and the key of that, as its issuer.
+pub(super) fn is_issued_by(
+    certificate: &X509Certificate<'_>,
+    issuer: &X509Certificate<'_>,
+) -> bool {
+    let key = issuer_key(certificate);
+    certificate.issuer().as_raw() == issuer.subject().as_raw()
+        && key.is_some()
+        && key == own_key(issuer)
+}
+
 /// The identifier of its own key.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.2>

@@ -328,6 +328,24 @@ pub fn is_self_issued(der: &[u8]) -> bool {
     parse_x509_certificate(der).is_ok_and(|(_, certificate)| fields::is_self_issued(&certificate))
 }
 
+/// True where each certificate of a chain names the key of the next one as its issuer's; one alone, where it is its own issuer.
+pub fn is_linked(chain: &str) -> bool {
+    let Ok(ders) = certificates(chain) else {
+        return false;
+    };
+    let parsed = ders.iter().map(|der| parse_x509_certificate(der));
+    let Ok(parsed) = parsed.collect::<Result<Vec<_>, _>>() else {
+        return false;
+    };
+    match parsed.as_slice() {
+        [] => false,
+        [(_, alone)] => fields::is_self_issued(alone),
+        several => several
+            .windows(2)
+            .all(|pair| fields::is_issued_by(&pair[0].1, &pair[1].1)),
+    }
+}
+
 fn certificates(chain: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let ders = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
     let ders = ders.expect("it was just written");

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, io::ErrorKind, net::SocketAddr, time::Duration}
 use super::{Findings, Status};
 use crate::{
     desire::{Claimant, Complaint, Desired, Site},
-    observe::{Observed, Snapshot},
+    observe::{Observed, Snapshot, Subject},
     plan::{Action, Plan},
     values::{ContainerName, Host, Timestamp},
 };
@@ -101,6 +101,14 @@ impl<'a> Inspection<'a> {
         self.proxies()
             .find_map(|consumer| consumer.sites.get(self.host))
             .map(|site| &**site)
+    }
+
+    /// True while the daemon brings this consumer up to date: until that ends, what is old there is no fault.
+    fn deploys_to(&self, name: &ContainerName) -> bool {
+        let subject = Subject::Consumer(name.clone());
+        let says_so = |status: &Status| status.deploys_to(name);
+        self.observed.under_way.contains(&subject)
+            || self.daemon.0 == Works::Well && self.status.is_some_and(says_so)
     }
 
     /// What would be done now that is about the name.

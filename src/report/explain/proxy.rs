@@ -141,6 +141,7 @@ pub(super) fn tell_progress(
             "proxy",
             format!("{name} has not been told to read its files again yet"),
         ),
+        Progress::TakenBack if facts.deploys_to(name) => {}
         Progress::TakenBack => told.problem(
             "proxy",
             format!("{name} did not take up what it was given, and has back what it had before"),
@@ -196,6 +197,10 @@ fn tell_mark(
                 ),
             );
         }
+        Ok(mark) if mark.parse::<u64>().is_ok() && facts.deploys_to(name) => told.note(
+            "seen now",
+            format!("{name} still serves generation {mark}: {generation} is being deployed"),
+        ),
         Ok(mark) if mark.parse::<u64>().is_ok() => {
             let says = format!("{name} serves generation {mark}, not {generation}");
             told.problem(

@@ -514,6 +514,29 @@ fn unproven(world: &mut World) {
 }
 
 #[test]
+fn what_is_old_at_a_proxy_is_no_fault_while_it_is_deployed_to() {
+    for is_under_way in [false, true] {
+        let mut world = World::well();
+        unproven(&mut world);
+        let (name, installed) = world.observed.installed.iter_mut().next().expect("one");
+        Rc::make_mut(installed).progress = Progress::TakenBack;
+        if is_under_way {
+            world
+                .observed
+                .under_way
+                .insert(Subject::Consumer(name.clone()));
+        }
+        world.seen_mut().mark = Ok("6".into());
+        let told = world.told();
+        assert_eq!(told.is_well(), is_under_way, "{told:#?}");
+        assert_eq!(
+            says(&told, "seen now").starts_with("proxy still serves generation 6"),
+            is_under_way
+        );
+    }
+}
+
+#[test]
 fn a_proxy_that_does_not_run_is_not_told_as_one_that_serves() {
     let mut world = World::well();
     world.containers[0].state = BearerState::Other("exited".into());

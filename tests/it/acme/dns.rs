@@ -303,6 +303,27 @@ async fn a_wildcard_its_apex_and_another_name_are_on_one_certificate_and_no_reco
 }
 
 #[tokio::test]
+async fn a_record_that_can_not_be_set_takes_those_away_that_were() {
+    let knot = Knot::start(&[("shop.example", "")]);
+    let bench = bench(&knot).await;
+    // In whichever order the CA names them, the one that can be set comes first once.
+    for (good, bad) in [
+        ("a.shop.example", "z.elsewhere"),
+        ("z.shop.example", "a.elsewhere"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = ports_with(&bench, folder.path(), usual(&knot));
+        let mut action = by_dns(folder.path(), &[good, bad], &ports, Duration::ZERO);
+        let attempt = execute(&ports, &mut action).await.result.unwrap_err();
+        let expected = format!("can't set the TXT record _acme-challenge.{bad} by [dns.home]: ");
+        let problem = attempt.problem.unwrap();
+        assert!(problem.starts_with(&expected), "{problem}");
+        let name = format!("_acme-challenge.{good}");
+        assert_eq!(knot.asked(&name, "TXT"), [""; 0]);
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_is_not_seen_everywhere_is_waited_for_without_a_place_and_over_a_restart() {
     let knot = Knot::start(&[("shop.example", "")]);
     let behind = Knot::start(&[("shop.example", "")]);
