@@ -297,7 +297,7 @@ impl Status {
         self.under_way.contains(&deploying)
     }
 
-    /// How everything stands at `now`.
+    /// The state of everything at `now`.
     pub fn of(desired: &Desired, observed: &Observed, plan: &Plan, now: Timestamp) -> Self {
         Self {
             written: now,

@@ -111,7 +111,7 @@ impl<'a> Inspection<'a> {
             || self.daemon.0 == Works::Well && self.status.is_some_and(says_so)
     }
 
-    /// What would be done now that is about the name.
+    /// The actions planned for now that are about the name.
     fn actions(&self) -> impl Iterator<Item = &'a Action> {
         let host = self.host;
         self.plan.actions.iter().filter(move |action| match action {
