@@ -106,8 +106,7 @@ struct Loop {
     told: Told,
     /// True if only wishes of users are carried out.
     wishes_only: bool,
-    /// The memory of labels that were read and of plans that were made: each is found out again only where something
-    /// has changed.
+    /// The memory of labels and plans: each is found out again only where something has changed.
     reading: Reading,
     memory: Planner,
     /// The meaning of the containers' labels; none once they have changed.

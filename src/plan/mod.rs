@@ -129,8 +129,7 @@ pub struct PlanRules {
     pub key_type: KeyType,
     /// True if quaymaster answers challenges itself where no proxy does.
     pub answers_itself: bool,
-    /// A digest of all else that requests to CAs depend on, in addition to labels: settings about all of them, and this
-    /// version.
+    /// A digest of all but labels that requests to CAs depend on: settings about all CAs, and this version.
     pub circumstances: Digest,
     /// The CAs, with their limits.
     pub cas: CaTable,
@@ -429,8 +428,7 @@ impl Planner {
         draft.plan
     }
 
-    /// The wanted contents of a consumer's folder; and the same by templates that are on trial, as long as a trial is
-    /// due.
+    /// The wanted contents of a consumer's folder; and the same by templates on trial, as long as a trial is due.
     fn parts(
         &mut self,
         wanted: &PartInputs<'_>,

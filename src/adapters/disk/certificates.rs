@@ -482,8 +482,7 @@ impl Folders {
     }
 }
 
-/// The entries of a folder. A path that is no folder has none, and is reported; a folder that can't be listed may have
-/// any.
+/// The entries of a folder. A path that is no folder has none, and is reported; an unreadable folder may have any.
 pub(super) fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskError> {
     match files::entries(folder) {
         Err(fault @ DiskError::Damaged { .. }) => {

@@ -124,8 +124,7 @@ pub(super) fn put(beside: &Path, path: &Path, durability: Durability) -> Result<
     }
 }
 
-/// Passes on the result of writing a file; a file that is not whole is removed, so that a disk that is full gets no
-/// fuller.
+/// Passes on the result of writing a file, and removes a file that is not whole: a full disk gets no fuller.
 fn whole(beside: &Path, written: Result<(), DiskError>) -> Result<(), DiskError> {
     if written.is_err() {
         // The next one that is written there takes it away, too.
