@@ -23,7 +23,7 @@ use crate::ports::DiskError;
 /// Number of folders in it that are watched; more than this costs the system more than it is worth.
 const MOST: usize = 1000;
 
-/// After so many times of settling, changes are told though they go on.
+/// After so many times of settling, changes are reported even if more are coming.
 const LONGEST: u32 = 10;
 
 /// Nothing else has to happen for so long before what has changed is tried: whoever copies several files copies them one
@@ -42,7 +42,7 @@ pub(super) fn of(
     Ok(stream(Watch::begin(folder, settled, None)?))
 }
 
-/// The same; changes are told as soon as nobody writes any more and each folder in it that has changed is whole.
+/// The same; changes are reported as soon as nobody writes any more and each folder in it that has changed is whole.
 pub(super) fn of_sets(
     folder: PathBuf,
     settled: Duration,

@@ -53,7 +53,7 @@ struct Import {
     /// Where what had its place is kept.
     kept: Option<PathBuf>,
     certificate: HeldCertificate,
-    /// The hosts that a proxy serves and it covers, as the daemon last told.
+    /// The hosts that a proxy serves and it covers, by the daemon's last status.
     hosts: Vec<Host>,
     /// True if a daemon works there that takes it up.
     watched: bool,
@@ -189,8 +189,8 @@ pub(super) fn called_after(first: &str) -> Result<CertificateName, Failure> {
     })
 }
 
-/// The hosts of proxies that a certificate covers, as the daemon told after its last turn; none where it told nothing that
-/// can be read.
+/// The hosts of proxies that a certificate covers, by the daemon's status after its last turn; none where no status can
+/// be read.
 fn covered(folders: &Folders, certificate: &HeldCertificate) -> Result<Vec<Host>, Failure> {
     let told = folders.status()?;
     let status = told.and_then(|text| serde_json::from_str::<Status>(&text).ok());

@@ -40,7 +40,7 @@ struct Info {
     source: Option<Source>,
     /// The consumers that were given it, as the daemon last said; none where no daemon has said anything yet.
     given_to: Vec<ContainerName>,
-    /// The hosts that it covers and a proxy serves, as the daemon last told.
+    /// The hosts that it covers and a proxy serves, by the daemon's last status.
     hosts: Vec<Host>,
 }
 

@@ -18,7 +18,7 @@ use crate::{
 /// Time between two looks for a change of a time.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Columns and lines of a terminal that does not tell.
+/// Columns and lines of a terminal that does not give its size.
 const USUAL: (usize, usize) = (80, 24);
 
 /// The running work, one line each, below the log on a terminal; none where the log is written elsewhere.

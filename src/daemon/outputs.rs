@@ -1,4 +1,4 @@
-//! Outputs beside everything else: they see the certificates, and how they stand is told with the rest.
+//! Outputs beside everything else: they see the certificates, and their states are reported with the rest.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,12 +16,12 @@ use crate::{
     values::{CertificateName, ContainerName},
 };
 
-/// The user's outputs, and where they tell how they are.
+/// The user's outputs, and the board for their states.
 #[derive(Default)]
 pub struct Outputs {
     /// Each.
     pub each: Vec<Rc<Rendering>>,
-    /// Where they and the loop tell each other what they know.
+    /// The board on which they and the loop exchange their states.
     pub board: Rc<OutputBoard>,
 }
 

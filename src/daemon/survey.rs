@@ -156,7 +156,8 @@ impl Daemon {
         })
     }
 
-    /// Has those wait that the daemon at work has wait, as its status tells: one look does not show who comes and goes.
+    /// Lets containers wait that wait by the status of the daemon at work: a single look does not show that a container
+    /// comes and goes.
     fn take_waits(&self, snapshot: &mut Snapshot, now: Timestamp) {
         // Who can't read it is told where that is told.
         let told = self.ports.vitals.status().ok().flatten();

@@ -1,5 +1,5 @@
-//! Has a helper obtain a certificate: its line is put into the helper's list, the helper is told, and what comes is
-//! waited for. Whatever comes of it, the line goes.
+//! Has a helper obtain a certificate: its line is put into the helper's list, the helper is reloaded, and the
+//! certificate is waited for. Whatever comes of it, the line goes.
 
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ impl<'a> Listed<'a> {
         })
     }
 
-    /// Tells the helper, unless it was told since the last line came.
+    /// Reloads the helper, unless that was done since the last line came.
     async fn tell(&self, consumer: &Consumer, how: &Tell) -> Result<(), Failure> {
         let lists = &self.ports.lists;
         if !lists.is_to_be_told(self.place) {

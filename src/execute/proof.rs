@@ -1,4 +1,4 @@
-//! Looks, again and again on new connections, until what was told is seen to be taken up.
+//! Looks, again and again on new connections, until the new files are seen to be taken up.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -118,7 +118,7 @@ const STEADY: &str = "the new configuration was seen, but not for long enough";
 struct Steady(Option<Timestamp>);
 
 impl Steady {
-    /// Notes that the mark was seen; tells how long it took to appear once that is sure.
+    /// Notes that the mark was seen; returns the time that it took to appear once that is sure.
     fn see(&mut self, now: Timestamp, began: Timestamp) -> Option<Duration> {
         let since = *self.0.get_or_insert(now);
         (now.since(since) >= STEADY_FOR).then(|| since.since(began))

@@ -1,4 +1,4 @@
-//! Telling a consumer that its files are new, once it can be told.
+//! The reload of a consumer whose files are new, once it can be reloaded.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 /// to its entrypoint, ends the container or is lost.
 pub(super) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
-/// Who is told.
+/// The consumer to reload.
 #[derive(Clone, Copy)]
 pub(super) struct Addressee<'a> {
     consumer: &'a Consumer,

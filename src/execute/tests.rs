@@ -89,7 +89,7 @@ fn entries(path: &Path) -> usize {
     fs::read_dir(path).map_or(0, Iterator::count)
 }
 
-/// A server that reads its folder when it is told, and refuses all of it over a file with a bad word.
+/// A server that reads its folder when it reloads, and refuses all of it over a file with a bad word.
 struct Server {
     folder: PathBuf,
     mark: RefCell<Option<String>>,

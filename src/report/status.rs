@@ -249,7 +249,7 @@ impl Status {
         all.filter_map(other).collect()
     }
 
-    /// Adds to certificates that are kept who asks for them in vain.
+    /// Adds to certificates that are kept the containers whose requests for them have no effect.
     pub fn tell_held_up(&mut self, snapshot: &Snapshot, rules: &LabelRules) {
         if self
             .certificates

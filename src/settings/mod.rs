@@ -176,7 +176,7 @@ pub struct SettingSources {
 }
 
 impl Settings {
-    /// Reads what was written. Also tells which variables look like settings and are none: links and clusters inject
+    /// Reads what was written. Also returns variables that look like settings and are none: links and clusters inject
     /// such, so these are no errors.
     ///
     /// # Errors

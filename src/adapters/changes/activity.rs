@@ -1,4 +1,4 @@
-//! Whether somebody still writes: by what the system tells of files.
+//! The activity of writers in a folder, by the system's events about files.
 
 use std::{
     collections::BTreeSet,
@@ -28,7 +28,7 @@ pub(super) fn ends_writing(kind: EventKind) -> bool {
 }
 
 impl Activity {
-    /// Takes in what the system tells.
+    /// Takes in an event of the system.
     pub fn note(&mut self, event: notify::Result<Event>) {
         let Ok(event) = event else {
             self.is_unclear = true;

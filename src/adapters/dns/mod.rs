@@ -1,6 +1,6 @@
-//! DNS, asked at one server: the one of the settings, or the system's. Nothing is kept from one question to the next, so
-//! that what was changed is seen at once. Beside it the TXT records that prove names: where they have to be set, by whom,
-//! and whether the servers of their zone show them.
+//! DNS, asked at one server: the one of the settings, or the system's. Nothing is kept from one question to the next,
+//! so that what was changed is seen at once. Beside it the TXT records that prove names: the places where they have to
+//! be set, the ways to do it, and the look that the servers of their zone show them.
 
 mod place;
 mod question;

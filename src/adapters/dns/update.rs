@@ -51,7 +51,7 @@ impl UpdateGate {
     /// The server of these settings, and its key. Nothing is asked yet.
     ///
     /// # Errors
-    /// When key or name can't be used; the key is not told.
+    /// When key or name can't be used; the key is not in the error.
     pub(super) fn new(
         settings: &DnsSettings,
         key: &Secret,

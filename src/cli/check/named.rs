@@ -22,7 +22,7 @@ const OURS: &str = "quaymaster-";
 /// Endings of files with certificates or keys.
 const ENDINGS: [&str; 4] = ["crt", "key", "pem", "cer"];
 
-/// Files of a certificate in our own folder, besides the two that every server reads.
+/// Files of a certificate in our own folder, in addition to the two that every server reads.
 const OTHERS: [&str; 2] = ["cert.pem", "chain.pem"];
 
 /// Where every program finds the CAs that it trusts: no server's own certificate lies there.

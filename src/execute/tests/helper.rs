@@ -12,11 +12,11 @@ use crate::{
 
 const LIST: &str = "lines/updates.list";
 
-/// A container with certbot, and the engine that tells it.
+/// A container with certbot, and the engine through which it is reloaded.
 #[derive(Default)]
 struct Certbot {
     folder: PathBuf,
-    /// The list, each time that it was told of it.
+    /// The list at each of its reloads.
     told: RefCell<Vec<Vec<String>>>,
     /// True for each time that the attempts on disk were those of its lines.
     were_noted: RefCell<Vec<bool>>,

@@ -245,7 +245,7 @@ impl World {
         digest
     }
 
-    /// Does what there is to do for this container, at most `most` times; tells what went wrong.
+    /// Does what there is to do for this container, at most `most` times; returns the problems.
     async fn turn(&mut self, container: Bearer, table: Option<&str>, most: usize) -> Vec<String> {
         self.turn_of([container], table, most).await
     }

@@ -1,4 +1,4 @@
-//! A broker that reads the certificate of one port again when it is told, and that of another when it starts.
+//! A broker that reads the certificate of one port again when it reloads, and that of another when it starts.
 
 use super::*;
 use crate::{

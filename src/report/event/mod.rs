@@ -23,7 +23,7 @@ use words::{
 };
 
 events! {
-    /// Something worth telling. Each has a name that stays, for whoever reads logs by machine, and words for people.
+    /// Something worth a report. Each has a name that stays, for whoever reads logs by machine, and words for people.
     /// As it is serialized it is its fields alone.
     pub enum Event or
         /// An adapter met something and went on from it.
@@ -98,7 +98,7 @@ events! {
         containers: Box<[ContainerName]>,
         /// The proxy that answers 503 meanwhile.
         proxy: ContainerName,
-        /// Until when and for whom.
+        /// The end of that, and the bearer for which the host is kept.
         kept: Kept,
     } => "site-kept", Level::INFO, ("{proxy} answers 503 for {host}, since {} {kept}", listed(containers));
 
@@ -246,7 +246,7 @@ events! {
     } => "fell-back", Level::INFO,
         ("{certificate}: self-signed certificate made for {}, valid until {}; it serves until a better one is there", listed(&held.names), held.not_after);
 
-    /// A consumer was told.
+    /// A consumer got a signal.
     Signalled {
         /// Which.
         consumer: ContainerName,
@@ -254,7 +254,7 @@ events! {
         signal: Signal,
     } => "signalled", Level::INFO, ("{consumer}: told by SIG{signal} to read its files again");
 
-    /// A consumer was told by words that were run in it.
+    /// A consumer was reloaded by a command that was run in it.
     Ran {
         /// Which.
         consumer: ContainerName,
@@ -262,7 +262,7 @@ events! {
         words: String,
     } => "ran", Level::INFO, ("{consumer}: told by `{words}` to read its files again");
 
-    /// A consumer was told by a restart.
+    /// A consumer was reloaded by a restart.
     Restarted {
         /// Which.
         consumer: ContainerName,
@@ -302,7 +302,7 @@ events! {
     } => "cut-off", Level::WARN,
         ("{target}: what was there before is back, because quaymaster was ended before all was checked and told");
 
-    /// The engine did not tell a container that its files have changed; it is asked again while watching.
+    /// The engine did not notify a container that its files have changed; it is asked again while watching.
     NotTold {
         /// Which.
         consumer: ContainerName,
@@ -325,7 +325,7 @@ events! {
     } => "nobody-to-check", Level::WARN,
         ("{target}: no container that runs has this name, id or service; what is new goes unchecked");
 
-    /// Somebody is to be told, and no container that runs is meant.
+    /// A container is to be notified, and none that runs is meant.
     NobodyToTell {
         /// Who, in the user's word.
         target: String,
@@ -340,7 +340,7 @@ events! {
         generation: u64,
     } => "proven", Level::INFO, ("{consumer}: generation {generation} and its certificates seen on a new connection");
 
-    /// It was told, and nothing new was seen.
+    /// It was reloaded, and nothing new was seen.
     Unproven {
         /// Which consumer.
         consumer: ContainerName,

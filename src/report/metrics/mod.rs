@@ -21,7 +21,7 @@ pub struct MetricRow {
     pub name: &'static str,
     /// The kind of number.
     pub kind: MetricKind,
-    /// The labels that tell its numbers apart.
+    /// The labels that distinguish its numbers.
     pub labels: &'static [&'static str],
     /// The meaning, with its unit.
     pub doc: &'static str,
@@ -52,7 +52,7 @@ pub fn metrics(
         .chain(std::iter::once(END.as_bytes().to_vec()))
 }
 
-/// One metric, piece by piece; its first piece tells what it is.
+/// One metric, piece by piece; its first piece has its name and meaning.
 fn family(
     row: &'static MetricRow,
     overview: Rc<Overview>,

@@ -1,4 +1,4 @@
-//! One name: its story, as `explain` tells it, and what its certificate says.
+//! One name: its story, as in `explain`, and the details of its certificate.
 
 use std::{collections::BTreeMap, rc::Rc};
 

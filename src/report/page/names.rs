@@ -20,10 +20,10 @@ use crate::{
 /// Names on a page.
 const PAGE: usize = 100;
 
-/// Names in trouble that are told as a story before the table.
+/// Names in trouble that are shown as a story before the table.
 const MOST_STORIES: usize = 10;
 
-/// Complaints that are told before the table: more are not read at night.
+/// Complaints that are shown before the table: more are not read at night.
 const MOST_COMPLAINTS: usize = 20;
 
 /// The most steps shown for one name.
