@@ -296,7 +296,7 @@ impl Loop {
         looks.min()
     }
 
-    /// True if a try for something wanted has failed.
+    /// Whether something that is wanted was tried in vain.
     fn has_failed(&self) -> bool {
         let Some(desired) = self.desired.clone() else {
             return false;

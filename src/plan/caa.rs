@@ -29,7 +29,7 @@ pub struct CaaAsker<'a> {
     pub method: ChallengeType,
 }
 
-/// The obstacle that keeps the CA from issuing for a plain name, and the remedy; none where the CA may issue.
+/// What keeps the CA from issuing for a plain name, and what to write instead; nothing where it may.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8659#section-4>, <https://www.rfc-editor.org/rfc/rfc8657#section-3>
 pub fn forbidden(records: &CaaRecords, asker: CaaAsker<'_>) -> Option<String> {

@@ -36,7 +36,7 @@ pub struct SelfCheckRule {
 /// The way to look at the names of one order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelfCheck {
-    /// True if the CA issues only for names that are reachable from everywhere.
+    /// Whether the CA issues for what is reached from everywhere alone.
     pub is_public: bool,
     /// True if the settings name the DNS server.
     pub is_resolver_named: bool,
@@ -103,7 +103,7 @@ pub fn self_check(
     })
 }
 
-/// The look at the names of a certificate for which nothing is known to have been issued.
+/// How the names of a certificate are looked at for which nothing is known to have been issued.
 pub(super) fn first_check(rule: SelfCheckRule, issuer: &Issuer) -> Option<SelfCheck> {
     let directory = issuer.directory()?;
     let is_public = issuer.is_public();
