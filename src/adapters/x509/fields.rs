@@ -138,6 +138,24 @@ pub(super) fn issuer_key<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u
     })
 }
 
+/// True where each certificate of a chain names the key of the next one as its issuer's; one alone, where it is its own issuer.
+pub fn is_linked(chain: &str) -> bool {
+    let Ok(ders) = super::certificates(chain) else {
+        return false;
+    };
+    let parsed = ders.iter().map(|der| parse_x509_certificate(der));
+    let Ok(parsed) = parsed.collect::<Result<Vec<_>, _>>() else {
+        return false;
+    };
+    match parsed.as_slice() {
+        [] => false,
+        [(_, alone)] => is_self_issued(alone),
+        several => several
+            .windows(2)
+            .all(|pair| is_issued_by(&pair[0].1, &pair[1].1)),
+    }
+}
+
 /// True where it names the other one, and the key of that, as its issuer.
 pub(super) fn is_issued_by(
     certificate: &X509Certificate<'_>,

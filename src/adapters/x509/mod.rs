@@ -20,7 +20,7 @@ use x509_parser::{
 };
 
 pub use details::{CertificateDetails, ChainLink, details};
-pub use fields::serial_of;
+pub use fields::{is_linked, serial_of};
 use fields::{issuer, issuer_key, key_type, names, names_in_order, own_key, serial};
 pub use request::{RequestError, SigningRequest, check_requested, signing_request};
 
@@ -326,24 +326,6 @@ pub fn chain_of<'a>(
 /// True if a certificate in DER is its own issuer.
 pub fn is_self_issued(der: &[u8]) -> bool {
     parse_x509_certificate(der).is_ok_and(|(_, certificate)| fields::is_self_issued(&certificate))
-}
-
-/// True where each certificate of a chain names the key of the next one as its issuer's; one alone, where it is its own issuer.
-pub fn is_linked(chain: &str) -> bool {
-    let Ok(ders) = certificates(chain) else {
-        return false;
-    };
-    let parsed = ders.iter().map(|der| parse_x509_certificate(der));
-    let Ok(parsed) = parsed.collect::<Result<Vec<_>, _>>() else {
-        return false;
-    };
-    match parsed.as_slice() {
-        [] => false,
-        [(_, alone)] => fields::is_self_issued(alone),
-        several => several
-            .windows(2)
-            .all(|pair| fields::is_issued_by(&pair[0].1, &pair[1].1)),
-    }
 }
 
 fn certificates(chain: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
