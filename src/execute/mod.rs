@@ -233,6 +233,10 @@ impl Failure {
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
             Self::SelfCheck(_) => Retry::SelfCheck,
             Self::NotYet { again, .. } => Retry::Propagation(*again),
+            Self::Record(RecordFault {
+                not_before: Some(time),
+                ..
+            }) => Retry::NotBefore(*time),
             Self::Disk(_) | Self::NotServed(_) | Self::Record(_) => Retry::Backoff,
             Self::ClockSet | Self::Hands(_) => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use super::{Challenge, DiskError, ShownResponse};
-use crate::{observe::Webroots, values::Host};
+use crate::{
+    observe::Webroots,
+    values::{Host, Timestamp},
+};
 
 /// What the path of each response begins with; the CA's token follows.
 ///
@@ -77,6 +80,8 @@ pub struct RecordFault {
     pub name: String,
     /// What is wrong, and what to do.
     pub problem: String,
+    /// Before when the other side does not want to be asked again, where it says so.
+    pub not_before: Option<Timestamp>,
 }
 
 impl RecordFault {
@@ -87,6 +92,7 @@ impl RecordFault {
             dns: dns.to_owned(),
             name: name.to_owned(),
             problem,
+            not_before: None,
         }
     }
 }

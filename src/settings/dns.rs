@@ -64,6 +64,81 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         read: |dns, value| set(&mut dns.key_algorithm, TsigAlgorithm::parse(value)),
     },
     SettingRow {
+        name: "url",
+        value: "URL",
+        default: DefaultValue::Words("that of the provider; httpreq and powerdns need it"),
+        doc: "where the provider's interface is asked, without what it puts behind it: `http://10.0.0.1:8081` for powerdns",
+        example: "https://acme-dns.corp.example",
+        // It may have a password in it, so what is wrong about it is told elsewhere.
+        read: |dns, value| {
+            set(
+                &mut dns.url,
+                Ok(Some(value.trim_end_matches('/').to_owned())),
+            )
+        },
+    },
+    SettingRow {
+        name: "root",
+        value: "FILE",
+        default: DefaultValue::Words("none"),
+        doc: "PEM file whose roots are trusted beside the usual ones when that URL is asked",
+        example: "/etc/quaymaster/corp.pem",
+        read: |dns, value| set(&mut dns.root, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "token",
+        value: "TOKEN",
+        default: DefaultValue::Words("that in token-file"),
+        doc: "the token of the interface, for powerdns its api-key; token-file keeps it out of the settings",
+        example: "v1-3f6c0a",
+        read: |dns, value| set(&mut dns.token, Ok(Some(Secret::new(value)))),
+    },
+    SettingRow {
+        name: "token-file",
+        value: "FILE",
+        default: DefaultValue::Words("none"),
+        doc: "a file with that token",
+        example: "/run/secrets/dns-token",
+        read: |dns, value| set(&mut dns.token_file, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "username",
+        value: "NAME",
+        default: DefaultValue::Words("none; acme-dns needs it"),
+        doc: "the name that the interface wants beside the password",
+        example: "c36f50e8-4632-44f0-83fe-e070fef28a10",
+        read: |dns, value| set(&mut dns.username, filled(value).map(Some)),
+    },
+    SettingRow {
+        name: "password",
+        value: "PASSWORD",
+        default: DefaultValue::Words("that in password-file"),
+        doc: "the password of that name; password-file keeps it out of the settings",
+        example: "htB9mR9DYgcu9bX_afHF62erXaH2TS7bg9KW3F7Z",
+        read: |dns, value| set(&mut dns.password, Ok(Some(Secret::new(value)))),
+    },
+    SettingRow {
+        name: "password-file",
+        value: "FILE",
+        default: DefaultValue::Words("none"),
+        doc: "a file with that password",
+        example: "/run/secrets/dns-password",
+        read: |dns, value| set(&mut dns.password_file, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "subdomain",
+        value: "NAME",
+        default: DefaultValue::Words("none; acme-dns needs it"),
+        doc: "the `subdomain` that the acme-dns server gave at the registration",
+        example: "8e5700ea-a4bf-41c7-8a77-e990661dcc6a",
+        read: |dns, value| {
+            set(
+                &mut dns.subdomain,
+                filled(value).map(|name| Some(name.to_ascii_lowercase())),
+            )
+        },
+    },
+    SettingRow {
         name: "zone",
         value: "NAME",
         default: DefaultValue::Words("found out: the nearest name above that has a SOA record"),

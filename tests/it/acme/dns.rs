@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use quaymaster::{
     adapters::{
         clock::SystemClock,
-        dns::{DnsAccess, DnsResolver, RecordResponder},
+        dns::{DnsOutside, DnsResolver, RecordResponder},
+        https_proxy::HttpsProxy,
     },
     execute::{Learned, Outcome, execute},
     observe::Webroots,
@@ -65,13 +66,16 @@ fn responder(
     key: &str,
     clock: Rc<dyn Clock>,
 ) -> RecordResponder {
-    let access = DnsAccess {
-        name: HOME,
-        settings,
-        secret: Secret::new(key),
+    let settings = DnsSettings {
+        key: Some(Secret::new(key)),
+        ..settings.clone()
     };
-    let resolver = Rc::new(DnsResolver::new(Some(knot.at)));
-    RecordResponder::new([access], resolver, &clock).unwrap()
+    let outside = DnsOutside {
+        resolver: Rc::new(DnsResolver::new(Some(knot.at))),
+        clock,
+        proxy: HttpsProxy::default(),
+    };
+    RecordResponder::new([(HOME, &settings)], &outside)
 }
 
 fn usual(knot: &Knot) -> RecordResponder {
