@@ -7,6 +7,7 @@ mod deploy;
 mod gate;
 mod helper;
 mod ledger_pen;
+mod left_records;
 mod obtain;
 mod proof;
 mod published;
@@ -20,6 +21,7 @@ mod tests;
 pub use by_hand::{HandCall, HandFailure};
 pub use deploy::place;
 pub use helper::list_place;
+pub use left_records::withdraw_left;
 pub use rehearse::{RehearsalFailure, rehearse};
 
 use crate::{
