@@ -342,6 +342,7 @@ pub(super) fn records(
         resolver,
         clock: Rc::new(SystemClock),
         proxy: proxy.clone(),
+        is_in_container: OwnProcess::read().is_in_container(),
     };
     Rc::new(RecordResponder::new(settings.dns_tables.iter(), &outside))
 }

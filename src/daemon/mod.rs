@@ -161,8 +161,7 @@ impl Daemon {
             });
         tokio::pin!(stop, watching, outputs);
         loop {
-            let wake = turning.timed_turn();
-            let due = turning.told.document_due();
+            let (wake, due) = (turning.timed_turn(), turning.told.document_due());
             let wake = due.map_or(wake, |due| wake.min(due));
             let rest = wake.since(turning.daemon.ports.clock.now()).min(BREATH);
             tokio::select! {

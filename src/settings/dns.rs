@@ -139,6 +139,23 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         },
     },
     SettingRow {
+        name: "command",
+        value: "WORDS",
+        default: DefaultValue::Words("none; exec needs it"),
+        doc: "a program that sets records, by its whole path, with further words; `present` or `cleanup`, the record's name and its \
+              text follow, and no shell reads them",
+        example: "/usr/local/bin/dns-hook --quiet",
+        read: |dns, value| set(&mut dns.command, program(value)),
+    },
+    SettingRow {
+        name: "remove-command",
+        value: "WORDS",
+        default: DefaultValue::Words("none: `command` does both"),
+        doc: "another program that removes records; both get no further words then, but certbot's variables",
+        example: "/usr/local/bin/cleanup-hook",
+        read: |dns, value| set(&mut dns.remove_command, program(value)),
+    },
+    SettingRow {
         name: "zone",
         value: "NAME",
         default: DefaultValue::Words("found out: the nearest name above that has a SOA record"),
@@ -170,6 +187,20 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         read: |dns, value| set(&mut dns.wait, duration(value)),
     },
 ];
+
+/// The words of a program, with quotes as in a shell.
+fn program(value: &str) -> Result<Vec<String>, String> {
+    if value.contains(char::is_control) {
+        return Err("it has line breaks or other control characters".to_owned());
+    }
+    let words = shell_words::split(value);
+    let words = words.map_err(|_| "it has a quote that is not closed".to_owned())?;
+    match words.first() {
+        None => Err("it is empty".to_owned()),
+        Some(program) if program.starts_with('/') => Ok(words),
+        Some(_) => Err("it must begin with the whole path of a program".to_owned()),
+    }
+}
 
 /// What is written about each way, by its name and the row's.
 pub(super) type WrittenDns = BTreeMap<String, BTreeMap<&'static str, Written>>;

@@ -90,6 +90,13 @@ pub const DNS_PROVIDERS: &[DnsProvider] = &[
         url: None,
         doc: "a PowerDNS server with its HTTP API; the token is its api-key",
     },
+    DnsProvider {
+        name: DnsProvider::EXEC,
+        needs: &["command"],
+        takes: &["remove-command"],
+        url: None,
+        doc: "a program of yours, called as lego and certbot call theirs; not in a container",
+    },
 ];
 
 impl DnsProvider {
@@ -109,6 +116,8 @@ impl DnsProvider {
     pub const DESEC: &str = "desec";
     /// The API of PowerDNS Authoritative Server.
     pub const POWERDNS: &str = "powerdns";
+    /// Programs of the user's.
+    pub const EXEC: &str = "exec";
 
     /// The provider with this word.
     ///
@@ -196,6 +205,10 @@ pub struct DnsSettings {
     pub password_file: Option<PathBuf>,
     /// The name below the zone of an acme-dns server that is ours.
     pub subdomain: Option<String>,
+    /// A program that sets records, with its words.
+    pub command: Vec<String>,
+    /// Another one that removes them.
+    pub remove_command: Vec<String>,
     /// The zone that records are set in, where it can't be found out.
     pub zone: Option<String>,
     /// The servers at which a record has to be seen, where these are not those of the zone.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     DnsResolver,
+    hook::HookGate,
     place::RecordPlace,
     providers::{
         AcmeDnsGate, CloudflareGate, DesecGate, DigitalOceanGate, HetznerGate, HttpreqGate,
@@ -63,6 +64,8 @@ pub struct DnsOutside {
     pub clock: Rc<dyn Clock>,
     /// The proxy for https.
     pub proxy: HttpsProxy,
+    /// Whether we run in a container, where there are no other programs.
+    pub is_in_container: bool,
 }
 
 /// The way that these settings name. Nothing is asked yet; files are read.
@@ -86,6 +89,7 @@ pub(super) fn gate(
         Some(DnsProvider::DIGITAL_OCEAN) => Box::new(DigitalOceanGate::new(with)?),
         Some(DnsProvider::DESEC) => Box::new(DesecGate::new(with)?),
         Some(DnsProvider::POWERDNS) => Box::new(PowerDnsGate::new(with)?),
+        Some(DnsProvider::EXEC) => Box::new(HookGate::new(settings, outside.is_in_container)?),
         _ => return Err("it does not say how records are set; write provider".to_owned()),
     })
 }

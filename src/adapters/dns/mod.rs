@@ -3,6 +3,7 @@
 //! and whether the servers of their zone show them.
 
 mod gate;
+mod hook;
 mod place;
 mod providers;
 mod question;

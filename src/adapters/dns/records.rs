@@ -24,19 +24,19 @@ use crate::{
 
 /// Sets records by the tables of the settings.
 pub struct RecordResponder {
-    tables: BTreeMap<String, Table>,
+    tables: BTreeMap<String, ReadyTable>,
     resolver: Rc<DnsResolver>,
 }
 
 /// A table, ready to be asked.
-pub(super) struct Table {
+pub(super) struct ReadyTable {
     /// How records are set, or why the table can't be used: what is wrong with one is no harm to others.
     gate: Result<Box<dyn RecordGate>, String>,
     zone: Option<String>,
     nameservers: Vec<String>,
 }
 
-impl Table {
+impl ReadyTable {
     /// The way to set records, or why there is none.
     pub(super) fn gate(&self) -> Result<&dyn RecordGate, String> {
         self.gate.as_deref().map_err(Clone::clone)
@@ -50,7 +50,7 @@ impl RecordResponder {
         outside: &DnsOutside,
     ) -> Self {
         let table = |(name, settings): (&str, &DnsSettings)| {
-            let table = Table {
+            let table = ReadyTable {
                 gate: gate(settings, outside),
                 zone: settings.zone.clone(),
                 nameservers: settings.nameservers.clone(),
@@ -79,7 +79,7 @@ impl RecordResponder {
         looked.await.map_err(|fault: GateFault| fault.problem)
     }
 
-    fn table(&self, dns: &str) -> Result<&Table, String> {
+    fn table(&self, dns: &str) -> Result<&ReadyTable, String> {
         let gone = || format!("the settings have no table [dns.{dns}] any more");
         self.tables.get(dns).ok_or_else(gone)
     }
@@ -89,7 +89,7 @@ impl RecordResponder {
         &self,
         dns: &str,
         name: &str,
-    ) -> Result<(&Table, RecordPlace), String> {
+    ) -> Result<(&ReadyTable, RecordPlace), String> {
         let table = self.table(dns)?;
         let place = self.resolver.place(name, table.zone.as_deref()).await?;
         Ok((table, place))

@@ -303,6 +303,7 @@ fn a_server_of_the_zone_that_is_silent_over_udp_is_asked_over_tcp() {
             resolver: Rc::new(resolver),
             clock: Rc::new(SystemClock),
             proxy: HttpsProxy::default(),
+            is_in_container: false,
         };
         let responder = RecordResponder::new([("home", &settings)], &outside);
         let at = ("home", "_acme-challenge.shop.example");

@@ -82,6 +82,7 @@ fn responder(
         resolver: Rc::new(DnsResolver::new(Some(knot.at))),
         clock,
         proxy: HttpsProxy::default(),
+        is_in_container: false,
     };
     RecordResponder::new([(HOME, &settings)], &outside)
 }
@@ -450,6 +451,7 @@ async fn powerdns_sets_and_removes_each_value_for_itself_by_its_own_interface() 
         resolver: Rc::new(DnsResolver::new(Some(at))),
         clock: Rc::new(SystemClock),
         proxy: HttpsProxy::default(),
+        is_in_container: false,
     };
     let responder = RecordResponder::new([(HOME, &table)], &outside(server.at));
     let found = responder.look_at_table(HOME).await.unwrap();
@@ -521,6 +523,7 @@ async fn a_table_that_can_not_be_used_spoils_only_itself() {
         resolver: Rc::new(DnsResolver::new(Some(knot.at))),
         clock: Rc::new(SystemClock),
         proxy: HttpsProxy::default(),
+        is_in_container: false,
     };
     let responder = RecordResponder::new([("bad", &bad), (HOME, &good)], &outside);
     let one = challenge("shop.example", "one");

@@ -115,7 +115,10 @@ impl Knot {
             .output()
             .expect("kdig of the package knot-dnsutils");
         let text = String::from_utf8(asked.stdout).unwrap();
-        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        let mut lines: Vec<_> = text
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
         lines.sort();
         lines
     }
