@@ -139,6 +139,21 @@ impl HttpClient {
         Ok(Self::over(tls, false, proxy, limits))
     }
 
+    /// A client for a whole URL of the user's, http or https, that trusts the roots in `extra_roots` (PEM), too.
+    ///
+    /// # Errors
+    /// When `extra_roots` holds no certificate, or one that can't be read.
+    pub fn of_url(
+        extra_roots: Option<&str>,
+        proxy: &HttpsProxy,
+        limits: Limits,
+    ) -> Result<Self, RootsError> {
+        let tls = tls()?
+            .with_root_certificates(roots(extra_roots)?)
+            .with_no_client_auth();
+        Ok(Self::over(tls, false, proxy, limits))
+    }
+
     fn over(tls: ClientConfig, is_https_only: bool, proxy: &HttpsProxy, limits: Limits) -> Self {
         let mut direct = HttpConnector::new();
         // A signed request is two small writes; with Nagle's algorithm the second waits for a delayed acknowledgement.

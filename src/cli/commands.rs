@@ -4,8 +4,8 @@ use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
     Call, Exit, Failure, account, authorize, by_hand, check, explain, forget, health, import, info,
-    issue, manual, once, plan, reference, register, release, render, renew, renew_folder, revoke,
-    status, upgrade, watch,
+    issue, manual, once, plan, records, reference, register, release, render, renew, renew_folder,
+    revoke, status, upgrade, watch,
 };
 
 /// A command: a row of the commands table.
@@ -341,6 +341,30 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         ],
         arguments: issue::arguments,
         run: issue::run,
+    },
+    CommandRow {
+        name: "records",
+        about: "records of DNS for names, to be pasted into a zone file: the CNAME record that leads from where a CA looks for \
+                proofs to a zone that may be changed from here, the TXT records that orders wait for, and the CAA records that \
+                let our account alone obtain certificates, by our method. `--try`: sets a TXT record by each table [dns.NAME], or \
+                by the one that the setting dns chooses, looks for it at the servers of its zone for up to two minutes, and \
+                removes it; exits with 3 when that can't be done by each. No engine is needed",
+        examples: &[
+            (
+                "docker exec NAME /quaymaster records shop.example '*.shop.example'",
+                "what to write into the zone of shop.example",
+            ),
+            (
+                "quaymaster records --alias acme.corp.example shop.example",
+                "with the CNAME record that leads to a zone of yours",
+            ),
+            (
+                "docker exec NAME /quaymaster records --try shop.example",
+                "can the record of shop.example be set, seen and removed?",
+            ),
+        ],
+        arguments: records::arguments,
+        run: records::run,
     },
     CommandRow {
         name: "revoke",

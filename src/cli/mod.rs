@@ -26,6 +26,7 @@ mod outputs;
 mod plan;
 mod progress;
 mod pygen;
+mod records;
 pub mod reference;
 mod register;
 mod rehearse;

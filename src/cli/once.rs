@@ -9,6 +9,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
                 .to_owned();
             return Err(Failure::Usage(problem));
         };
+        setup::check_records(call)?;
         let engine = setup::engine(call)?;
         let own = setup::own(call, &engine).await?;
         let folders = setup::folders(call, own.container());

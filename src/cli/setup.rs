@@ -11,10 +11,11 @@ use crate::{
         acme::{AcmeAuthorities, AcmeAuthority},
         clock::SystemClock,
         disk::{self, Folders, Lock},
-        dns::{DnsAccess, DnsResolver, RecordResponder},
+        dns::{DnsOutside, DnsResolver, RecordResponder},
         engine::{
             DockerEngine, Doubt, OwnContainer, OwnProcess, RecordedEngine, TlsFiles, own_container,
         },
+        https_proxy::HttpsProxy,
         listener::ChallengeListener,
         probe::TcpProbe,
         templates::TemplateFolder,
@@ -30,7 +31,7 @@ use crate::{
     },
     report::{Event, explain::Works, report},
     settings::Settings,
-    values::{ContainerName, Issuers, Secret, Timestamp},
+    values::{ContainerName, Issuers, Timestamp},
 };
 
 /// The local socket of the engine.
@@ -237,7 +238,7 @@ pub(super) fn desk(
 struct Outside {
     authorities: Rc<dyn Authorities>,
     /// What sets TXT records.
-    records: Rc<dyn Responder>,
+    records: Rc<RecordResponder>,
     probe: Rc<dyn Probe>,
     clock: Rc<dyn Clock>,
     looks: (Rc<dyn Resolver>, Rc<dyn Visitor>),
@@ -253,6 +254,7 @@ fn outside(cas: CaSetup, settings: &Settings, folders: &Rc<Folders>) -> Result<O
     let resolver = Rc::new(DnsResolver::named(settings.resolver.clone()));
     let visitor = Rc::new(TcpVisitor::new().map_err(no_tls)?);
     let CaSetup { usual, own } = cas;
+    let records = records(settings, resolver.clone(), &usual.https_proxy);
     let authorities = AcmeAuthorities::new(
         usual,
         own,
@@ -261,7 +263,6 @@ fn outside(cas: CaSetup, settings: &Settings, folders: &Rc<Folders>) -> Result<O
         clock.clone(),
         tell,
     )?;
-    let records = records(settings, resolver.clone(), clock.clone())?;
     Ok(Outside {
         authorities: Rc::new(authorities),
         records,
@@ -322,27 +323,28 @@ fn also_answer(issuing: &mut Issuing, responder: Rc<dyn Responder>) {
     issuing.responder = Rc::new(vec![others, responder]);
 }
 
-/// What sets TXT records, by the tables `[dns.NAME]`.
-fn records(
+/// Ends here when a table `[dns.NAME]` can't be used, as with any other setting.
+pub(super) fn check_records(call: &Call) -> Result<(), Failure> {
+    let records = super::records::responder(call)?;
+    match records.faults().next() {
+        None => Ok(()),
+        Some((name, problem)) => Err(Failure::Usage(format!("[dns.{name}]: {problem}"))),
+    }
+}
+
+/// What sets TXT records, by the tables `[dns.NAME]`. One that can't be used is told where it is to be used.
+pub(super) fn records(
     settings: &Settings,
     resolver: Rc<DnsResolver>,
-    clock: Rc<dyn Clock>,
-) -> Result<Rc<dyn Responder>, Failure> {
-    let mut tables = Vec::new();
-    for (name, settings) in settings.dns_tables.iter() {
-        let secret = match (&settings.key, &settings.key_file) {
-            (Some(key), _) => key.clone(),
-            (None, Some(path)) => Secret::new(disk::text(path)?),
-            (None, None) => Secret::new(String::new()),
-        };
-        tables.push(DnsAccess {
-            name,
-            settings,
-            secret,
-        });
-    }
-    let records = RecordResponder::new(tables, resolver, &clock);
-    Ok(Rc::new(records.map_err(Failure::Usage)?))
+    proxy: &HttpsProxy,
+) -> Rc<RecordResponder> {
+    let outside = DnsOutside {
+        resolver,
+        clock: Rc::new(SystemClock),
+        proxy: proxy.clone(),
+        is_in_container: OwnProcess::read().is_in_container(),
+    };
+    Rc::new(RecordResponder::new(settings.dns_tables.iter(), &outside))
 }
 
 fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {

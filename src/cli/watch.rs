@@ -42,6 +42,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 /// Waits for the state and for the engine, then sets everything up.
 async fn begin(call: &Call) -> Result<(crate::daemon::Daemon, Lock), Failure> {
     let lock = stand_by(&call.settings.state).await?;
+    setup::check_records(call)?;
     let engine = setup::engine(call)?;
     let questions = listening::show_pages(call).await?;
     let own = reach(call, &engine).await?;

@@ -15,7 +15,7 @@ use crate::{
         Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Ledger, Observed, RenewalRecord,
         Shelf, Snapshot, Subject, Unwanted, Wait,
     },
-    ports::{DiskError, Ports, Repair, ShownResponse},
+    ports::{DiskError, Ports, Repair},
     report::{Event, chain, report},
     values::{CertificateName, ContainerId, ContainerName, KeyedTable, Timestamp},
     watching::{Damping, Grace, RemovedContainers},
@@ -370,7 +370,6 @@ impl Facts {
     /// now is tried again each time.
     pub fn finish(&mut self, ports: &Ports, finished: &BTreeSet<CertificateName>) {
         for name in finished {
-            tell_left_records(ports, name);
             match ports
                 .issuing
                 .orders
@@ -451,23 +450,5 @@ impl Facts {
 fn replace<T: PartialEq>(known: &mut Rc<T>, found: T) {
     if **known != found {
         *known = Rc::new(found);
-    }
-}
-/// Tells of TXT records that were set for an order which is given up: removing them is a call that nobody waits for here.
-fn tell_left_records(ports: &Ports, name: &CertificateName) {
-    // One that can't be read is told when it can't be dropped.
-    let Ok(Some(order)) = ports.issuing.orders.order(name) else {
-        return;
-    };
-    for shown in &order.shown {
-        if let ShownResponse::Txt { dns, name: at, .. } = shown {
-            let problem = format!(
-                "the TXT record {at} was set by [dns.{dns}], and nobody wants this any more"
-            );
-            report(&Event::RecordLeft {
-                certificate: name.clone(),
-                problem,
-            });
-        }
     }
 }

@@ -6,6 +6,7 @@ mod faults;
 mod folders;
 mod hosts;
 mod ledger;
+mod left_records;
 mod lives;
 mod outputs;
 mod pages;
@@ -43,6 +44,7 @@ pub use pages::{LoopPages, Questions};
 pub use survey::{ForeseeError, Survey};
 
 use facts::Facts;
+use left_records::LeftRecords;
 use renewals::{RenewalReads, RenewalReport};
 use telling::Told;
 use templates::InUse;
@@ -101,6 +103,7 @@ struct Loop {
     work: JoinSet<Outcome>,
     /// The requests to CAs about renewals.
     readings: JoinSet<RenewalReport>,
+    left_records: LeftRecords,
     renewal_reads: RenewalReads,
     look_again: Rc<Notify>,
     told: Told,
@@ -158,8 +161,7 @@ impl Daemon {
             });
         tokio::pin!(stop, watching, outputs);
         loop {
-            let wake = turning.timed_turn();
-            let due = turning.told.document_due();
+            let (wake, due) = (turning.timed_turn(), turning.told.document_due());
             let wake = due.map_or(wake, |due| wake.min(due));
             let rest = wake.since(turning.daemon.ports.clock.now()).min(BREATH);
             tokio::select! {
@@ -187,6 +189,7 @@ impl Daemon {
                 Some(change) = certificate_changes.next() => turning.take_certificates(change),
                 Some(done) = turning.work.join_next() => turning.conclude(done),
                 Some(done) = turning.readings.join_next() => turning.take_renewals(done),
+                Some(done) = turning.left_records.work.join_next() => turning.take_removed(done),
                 asked = questions.next() => turning.answer(asked),
                 () = tokio::time::sleep(rest) => {}
             }
@@ -242,6 +245,7 @@ impl Loop {
             templates,
             work: JoinSet::new(),
             readings: JoinSet::new(),
+            left_records: LeftRecords::default(),
             renewal_reads: RenewalReads::default(),
             look_again: Rc::new(Notify::new()),
             told: Told::default(),
@@ -272,28 +276,16 @@ impl Loop {
         loop {
             self.turn();
             self.leave_document();
-            match (self.work.join_next().await, self.record_look()) {
-                (Some(done), _) => self.conclude(done),
+            match (self.conclude_next().await, self.record_look()) {
+                (true, _) => {}
                 // That somebody else's servers are slow is no end.
-                (None, Some(at)) => {
+                (false, Some(at)) => {
                     let clock = &self.daemon.ports.clock;
                     clock.sleep(at.since(clock.now())).await;
                 }
-                (None, None) => return Ok(self),
+                (false, None) => return Ok(self),
             }
         }
-    }
-
-    /// When a TXT record that was set is looked for next, if one is waited for.
-    fn record_look(&self) -> Option<Timestamp> {
-        let now = self.daemon.ports.clock.now();
-        let attempts = self.facts.observed.attempts.values();
-        let attempts = attempts.filter(|attempt| !attempt.is_from_the_future(now));
-        let looks = attempts.filter_map(|attempt| match attempt.retry {
-            Retry::Propagation(at) if at > now => Some(at),
-            _ => None,
-        });
-        looks.min()
     }
 
     /// Whether something that is wanted was tried in vain.

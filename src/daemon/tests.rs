@@ -141,7 +141,7 @@ fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
     );
 }
 
-fn attempt(count: u32, last: Timestamp) -> Attempt {
+pub(super) fn attempt(count: u32, last: Timestamp) -> Attempt {
     Attempt {
         count,
         asked: Digest::of("x"),

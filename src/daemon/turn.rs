@@ -118,8 +118,9 @@ impl Loop {
         breath: Option<DiskError>,
         now: Timestamp,
     ) -> Timestamp {
+        let finished = self.without_records(std::mem::take(&mut plan.finished));
         let ports = &self.daemon.ports;
-        self.facts.finish(ports, &plan.finished);
+        self.facts.finish(ports, &finished);
         for name in &plan.needless {
             let subject = Subject::Fallback(name.clone());
             self.facts.observed.attempts.remove(&subject);

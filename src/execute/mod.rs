@@ -7,6 +7,7 @@ mod deploy;
 mod gate;
 mod helper;
 mod ledger_pen;
+mod left_records;
 mod obtain;
 mod proof;
 mod published;
@@ -20,6 +21,7 @@ mod tests;
 pub use by_hand::{HandCall, HandFailure};
 pub use deploy::place;
 pub use helper::list_place;
+pub use left_records::withdraw_left;
 pub use rehearse::{RehearsalFailure, rehearse};
 
 use crate::{
@@ -233,6 +235,10 @@ impl Failure {
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
             Self::SelfCheck(_) => Retry::SelfCheck,
             Self::NotYet { again, .. } => Retry::Propagation(*again),
+            Self::Record(RecordFault {
+                not_before: Some(time),
+                ..
+            }) => Retry::NotBefore(*time),
             Self::Disk(_) | Self::NotServed(_) | Self::Record(_) => Retry::Backoff,
             Self::ClockSet | Self::Hands(_) => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,

@@ -11,7 +11,7 @@ use crate::{
     observe::{Addresses, LookupFault, NameLook, Visit, VisitEnd, Webroots},
     plan::{LOOK_LIMIT, NameVerdict, SelfCheck, judge, judge_proofs, stranger},
     ports::{Answered, CHALLENGE_PATH, Challenge, Issuing, ProbeError, Response},
-    values::{CertificateName, Digest, Host, Timestamp},
+    values::{CertificateName, ChallengeType, Digest, Host, Timestamp},
 };
 
 /// Names that are looked at at the same time.
@@ -34,6 +34,15 @@ pub(super) fn own_response(certificate: &CertificateName, now: Timestamp) -> Res
     let token = format!("quaymaster-{}", one.short());
     let body = format!("{token}.{}", Digest::of(&token).short());
     Response::Http { token, body }
+}
+
+/// The name that a wildcard stands below, where CAs look for its records, too.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8659#section-3>
+fn plain(name: &Host) -> Host {
+    let below = name.as_str().strip_prefix("*.");
+    let below = below.and_then(|word| Host::parse(word).ok());
+    below.unwrap_or_else(|| name.clone())
 }
 
 impl<'a> Looking<'a> {
@@ -94,6 +103,9 @@ impl<'a> Looking<'a> {
     async fn look(&self, challenge: &Challenge) -> NameLook {
         let name = &challenge.name;
         let visits = async {
+            if self.check.method == ChallengeType::Dns01 {
+                return (Ok(Addresses::default()), Vec::new());
+            }
             let addresses = self.addresses(name).await;
             let visits = match &addresses {
                 Ok(addresses) => self.check.to_visit(addresses),
@@ -106,7 +118,10 @@ impl<'a> Looking<'a> {
             match self.check.identities {
                 [] => Ok(None),
                 _ if name.address().is_some() => Ok(None),
-                _ => self.looked_up(self.issuing.resolver.caa(name)).await,
+                _ => {
+                    self.looked_up(self.issuing.resolver.caa(&plain(name)))
+                        .await
+                }
             }
         };
         let ((addresses, visits), caa) = tokio::join!(visits, caa);

@@ -104,7 +104,7 @@ pub fn by_hand(asked: &AskedByHand, now: Timestamp) -> Result<(String, Obtain), 
         is_of_list: false,
         other_ca: None,
         record_wait: *record_wait,
-        self_check: first_check(*self_check, &issuance.issuer),
+        self_check: first_check(*self_check, &issuance.issuer, issuance.challenge),
     };
     Ok((word, obtain))
 }

@@ -27,9 +27,11 @@ pub struct CaaAsker<'a> {
     pub account: Option<&'a str>,
     /// The challenge by which names are validated.
     pub method: ChallengeType,
+    /// Whether the name is a wildcard: where there are records about these, they alone count.
+    pub is_wildcard: bool,
 }
 
-/// What keeps the CA from issuing for a plain name, and what to write instead; nothing where it may.
+/// What keeps the CA from issuing for a name, and what to write instead; nothing where it may.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8659#section-4>, <https://www.rfc-editor.org/rfc/rfc8657#section-3>
 pub fn forbidden(records: &CaaRecords, asker: CaaAsker<'_>) -> Option<String> {
@@ -41,7 +43,12 @@ pub fn forbidden(records: &CaaRecords, asker: CaaAsker<'_>) -> Option<String> {
             words(record)
         ));
     }
-    let issue: Vec<_> = records.all.iter().filter(|it| it.tag == "issue").collect();
+    let tagged = |tag: &'static str| records.all.iter().filter(move |it| it.tag == tag);
+    let tag = match asker.is_wildcard && tagged("issuewild").next().is_some() {
+        true => "issuewild",
+        false => "issue",
+    };
+    let issue: Vec<_> = tagged(tag).collect();
     let own = asker.identities.first()?;
     let is_ours = |issuer: &&CaaIssuer| asker.identities.contains(&issuer.domain.as_str());
     let of_ours = issue
@@ -61,7 +68,7 @@ pub fn forbidden(records: &CaaRecords, asker: CaaAsker<'_>) -> Option<String> {
         (all, None) => {
             let all: Vec<_> = all.iter().map(|record| words(record)).collect();
             Some(format!(
-                "the CAA records of {at} ({}) don't let this CA issue: add the record {at}. CAA 0 issue {own:?}",
+                "the CAA records of {at} ({}) don't let this CA issue: add the record {at}. CAA 0 {tag} {own:?}",
                 all.join(", ")
             ))
         }
@@ -217,6 +224,7 @@ mod tests {
                 identities: &["ca.example", "also.example"],
                 account,
                 method: ChallengeType::Http01,
+                is_wildcard: false,
             };
             assert_eq!(
                 forbidden(&records, asker).as_deref(),
@@ -240,7 +248,46 @@ mod tests {
             identities: &["ca.example"],
             account: None,
             method: ChallengeType::Http01,
+            is_wildcard: false,
         };
         assert!(forbidden(&records, asker).is_some());
+    }
+
+    #[test]
+    fn of_a_wildcard_records_about_wildcards_alone_count_where_there_are_any() {
+        let records = |all: &[(&str, &str)]| CaaRecords {
+            at: Host::parse("shop.example").expect("a name"),
+            all: all
+                .iter()
+                .map(|(tag, value)| record(false, tag, value))
+                .collect(),
+        };
+        let told = |all: &[(&str, &str)], is_wildcard| {
+            let asker = CaaAsker {
+                identities: &["ca.example"],
+                account: None,
+                method: ChallengeType::Dns01,
+                is_wildcard,
+            };
+            forbidden(&records(all), asker)
+        };
+        let (ours, others) = (("issue", "ca.example"), ("issuewild", "other.example"));
+        assert_eq!(told(&[ours], true), None);
+        assert_eq!(told(&[ours, others], false), None);
+        assert_eq!(
+            told(&[("issue", ";"), ("issuewild", "ca.example")], true),
+            None
+        );
+        let refused = told(&[ours, others], true).expect("another CA alone may issue wildcards");
+        assert!(
+            refused.ends_with(r#"add the record shop.example. CAA 0 issuewild "ca.example""#),
+            "{refused}"
+        );
+        let by_page = told(&[("issue", "ca.example; validationmethods=http-01")], true);
+        let refused = by_page.expect("dns-01 is not allowed");
+        assert!(
+            refused.ends_with("add dns-01 to its validationmethods"),
+            "{refused}"
+        );
     }
 }

@@ -36,6 +36,9 @@ pub struct SelfCheckRule {
 /// The way to look at the names of one order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelfCheck {
+    /// How the CA is shown that the names are ours. Of names that are proven by DNS, nothing but CAA records is looked at: the
+    /// TXT record itself is waited for once it is set.
+    pub method: ChallengeType,
     /// Whether the CA issues for what is reached from everywhere alone.
     pub is_public: bool,
     /// True if the settings name the DNS server.
@@ -86,12 +89,7 @@ pub fn self_check(
     held: Option<&HeldCertificate>,
     now: Timestamp,
 ) -> Option<SelfCheck> {
-    match wanted.issuance.challenge {
-        ChallengeType::Http01 => {}
-        // The record itself is looked for before the CA is.
-        ChallengeType::Dns01 => return None,
-    }
-    let check = first_check(rule, &wanted.issuance.issuer)?;
+    let check = first_check(rule, &wanted.issuance.issuer, wanted.issuance.challenge)?;
     let validated = held.filter(|held| {
         let is_of_ca = matches!(held.source, Source::Acme(_));
         is_of_ca && wanted.names.iter().all(|name| held.covers(name))
@@ -104,11 +102,16 @@ pub fn self_check(
 }
 
 /// How the names of a certificate are looked at for which nothing is known to have been issued.
-pub(super) fn first_check(rule: SelfCheckRule, issuer: &Issuer) -> Option<SelfCheck> {
+pub(super) fn first_check(
+    rule: SelfCheckRule,
+    issuer: &Issuer,
+    method: ChallengeType,
+) -> Option<SelfCheck> {
     let directory = issuer.directory()?;
     let is_public = issuer.is_public();
     let is_seen = is_public || rule.is_resolver_named;
     (rule.is_on && is_seen).then(|| SelfCheck {
+        method,
         is_public,
         is_resolver_named: rule.is_resolver_named,
         was_validated: false,
@@ -241,11 +244,14 @@ pub fn judge_proofs(found: &Result<BTreeSet<String>, LookupFault>, proof: &str) 
 }
 
 fn strictly(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameVerdict {
-    let verdicts = [
-        of_caa(look, check, account),
-        of_addresses(look, check),
-        of_visits(look, check),
-    ];
+    let verdicts = match check.method {
+        ChallengeType::Http01 => vec![
+            of_caa(look, check, account),
+            of_addresses(look, check),
+            of_visits(look, check),
+        ],
+        ChallengeType::Dns01 => vec![of_caa(look, check, account)],
+    };
     let mut unsure = None;
     for verdict in verdicts {
         match verdict {
@@ -261,7 +267,8 @@ fn of_caa(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameVerd
     let asker = CaaAsker {
         identities: check.identities,
         account,
-        method: ChallengeType::Http01,
+        method: check.method,
+        is_wildcard: look.name.is_wildcard(),
     };
     match &look.caa {
         _ if check.identities.is_empty() => NameVerdict::Seen,
@@ -504,6 +511,7 @@ mod tests {
 
     fn public(is_resolver_named: bool, was_validated: bool) -> SelfCheck {
         SelfCheck {
+            method: ChallengeType::Http01,
             is_public: true,
             is_resolver_named,
             was_validated,
@@ -787,6 +795,38 @@ mod tests {
             )
         };
         assert!(is_told(true) && !is_told(false));
+    }
+
+    #[test]
+    fn of_names_that_are_proven_by_dns_the_caa_records_alone_count() {
+        let by_dns = SelfCheck {
+            method: ChallengeType::Dns01,
+            ..public(true, false)
+        };
+        let record = |methods: &str| CaaRecord {
+            is_critical: false,
+            tag: "issue".to_owned(),
+            value: format!("ca.example; validationmethods={methods}"),
+            issuer: Some(CaaIssuer {
+                domain: "ca.example".to_owned(),
+                parameters: vec![("validationmethods".to_owned(), methods.to_owned())],
+            }),
+        };
+        // A name inside a network, which no CA reaches.
+        let inside = |methods| NameLook {
+            addresses: Err(LookupFault::NoName),
+            caa: Ok(Some(CaaRecords {
+                at: Host::parse("org").expect("a name"),
+                all: vec![record(methods)],
+            })),
+            ..look(Vec::new())
+        };
+        assert_eq!(judge(&inside("dns-01"), &by_dns, None), NameVerdict::Seen);
+        let verdict = judge(&inside("http-01"), &by_dns, None);
+        assert!(
+            matches!(&verdict, NameVerdict::Unseen(why) if why.contains("add dns-01 to its validationmethods")),
+            "{verdict:?}"
+        );
     }
 
     #[test]

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use super::{Challenge, DiskError, ShownResponse};
-use crate::{observe::Webroots, values::Host};
+use crate::{
+    observe::Webroots,
+    values::{Host, Timestamp},
+};
 
 /// The beginning of each response's path; the CA's token follows.
 ///
@@ -77,6 +80,8 @@ pub struct RecordFault {
     pub name: String,
     /// The problem, and the remedy.
     pub problem: String,
+    /// Before when the other side does not want to be asked again, where it says so.
+    pub not_before: Option<Timestamp>,
 }
 
 impl RecordFault {
@@ -87,6 +92,7 @@ impl RecordFault {
             dns: dns.to_owned(),
             name: name.to_owned(),
             problem,
+            not_before: None,
         }
     }
 }

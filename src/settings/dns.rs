@@ -64,6 +64,98 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         read: |dns, value| set(&mut dns.key_algorithm, TsigAlgorithm::parse(value)),
     },
     SettingRow {
+        name: "url",
+        value: "URL",
+        default: DefaultValue::Words("that of the provider; httpreq and powerdns need it"),
+        doc: "where the provider's interface is asked, without what it puts behind it: `http://10.0.0.1:8081` for powerdns",
+        example: "https://acme-dns.corp.example",
+        // It may have a password in it, so what is wrong about it is told elsewhere.
+        read: |dns, value| {
+            set(
+                &mut dns.url,
+                Ok(Some(value.trim_end_matches('/').to_owned())),
+            )
+        },
+    },
+    SettingRow {
+        name: "root",
+        value: "FILE",
+        default: DefaultValue::Words("none"),
+        doc: "PEM file whose roots are trusted beside the usual ones when that URL is asked",
+        example: "/etc/quaymaster/corp.pem",
+        read: |dns, value| set(&mut dns.root, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "token",
+        value: "TOKEN",
+        default: DefaultValue::Words("that in token-file"),
+        doc: "the token of the interface, for powerdns its api-key; token-file keeps it out of the settings",
+        example: "v1-3f6c0a",
+        read: |dns, value| set(&mut dns.token, Ok(Some(Secret::new(value)))),
+    },
+    SettingRow {
+        name: "token-file",
+        value: "FILE",
+        default: DefaultValue::Words("none"),
+        doc: "a file with that token",
+        example: "/run/secrets/dns-token",
+        read: |dns, value| set(&mut dns.token_file, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "username",
+        value: "NAME",
+        default: DefaultValue::Words("none; acme-dns needs it"),
+        doc: "the name that the interface wants beside the password",
+        example: "c36f50e8-4632-44f0-83fe-e070fef28a10",
+        read: |dns, value| set(&mut dns.username, filled(value).map(Some)),
+    },
+    SettingRow {
+        name: "password",
+        value: "PASSWORD",
+        default: DefaultValue::Words("that in password-file"),
+        doc: "the password of that name; password-file keeps it out of the settings",
+        example: "htB9mR9DYgcu9bX_afHF62erXaH2TS7bg9KW3F7Z",
+        read: |dns, value| set(&mut dns.password, Ok(Some(Secret::new(value)))),
+    },
+    SettingRow {
+        name: "password-file",
+        value: "FILE",
+        default: DefaultValue::Words("none"),
+        doc: "a file with that password",
+        example: "/run/secrets/dns-password",
+        read: |dns, value| set(&mut dns.password_file, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "subdomain",
+        value: "NAME",
+        default: DefaultValue::Words("none; acme-dns needs it"),
+        doc: "the `subdomain` that the acme-dns server gave at the registration",
+        example: "8e5700ea-a4bf-41c7-8a77-e990661dcc6a",
+        read: |dns, value| {
+            set(
+                &mut dns.subdomain,
+                filled(value).map(|name| Some(name.to_ascii_lowercase())),
+            )
+        },
+    },
+    SettingRow {
+        name: "command",
+        value: "WORDS",
+        default: DefaultValue::Words("none; exec needs it"),
+        doc: "a program that sets records, by its whole path, with further words; `present` or `cleanup`, the record's name and its \
+              text follow, and no shell reads them",
+        example: "/usr/local/bin/dns-hook --quiet",
+        read: |dns, value| set(&mut dns.command, program(value)),
+    },
+    SettingRow {
+        name: "remove-command",
+        value: "WORDS",
+        default: DefaultValue::Words("none: `command` does both"),
+        doc: "another program that removes records; both get no further words then, but certbot's variables",
+        example: "/usr/local/bin/cleanup-hook",
+        read: |dns, value| set(&mut dns.remove_command, program(value)),
+    },
+    SettingRow {
         name: "zone",
         value: "NAME",
         default: DefaultValue::Words("found out: the nearest name above that has a SOA record"),
@@ -95,6 +187,20 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         read: |dns, value| set(&mut dns.wait, duration(value)),
     },
 ];
+
+/// The words of a program, with quotes as in a shell.
+fn program(value: &str) -> Result<Vec<String>, String> {
+    if value.contains(char::is_control) {
+        return Err("it has line breaks or other control characters".to_owned());
+    }
+    let words = shell_words::split(value);
+    let words = words.map_err(|_| "it has a quote that is not closed".to_owned())?;
+    match words.first() {
+        None => Err("it is empty".to_owned()),
+        Some(program) if program.starts_with('/') => Ok(words),
+        Some(_) => Err("it must begin with the whole path of a program".to_owned()),
+    }
+}
 
 /// The written values of each way, by its name and the row's.
 pub(super) type WrittenDns = BTreeMap<String, BTreeMap<&'static str, Written>>;

@@ -1,7 +1,12 @@
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use thiserror::Error;
+use url::Url;
 
 use super::{DnsNames, Secret, nearest};
 
@@ -14,6 +19,8 @@ pub struct DnsProvider {
     pub needs: &'static [&'static str],
     /// The fields that a table may have, beside those of all providers.
     pub takes: &'static [&'static str],
+    /// The URL of its interface, where there is one for everybody.
+    pub url: Option<&'static str>,
     /// Its documentation, for people.
     pub doc: &'static str,
 }
@@ -21,18 +28,96 @@ pub struct DnsProvider {
 /// The fields that make sense whoever sets the record.
 const OF_ALL: &[&str] = &["provider", "zone", "nameservers", "wait"];
 
+/// The fields that make sense where the interface is asked over HTTP, and has a URL that is known.
+const OF_URLS: &[&str] = &["url", "root"];
+
 /// Every way to set a record.
-pub const DNS_PROVIDERS: &[DnsProvider] = &[DnsProvider {
-    name: DnsProvider::RFC_2136,
-    needs: &["server", "key-name", "key"],
-    takes: &["key-algorithm"],
-    doc: "a DNS server that takes updates signed by a key (RFC 2136 and 8945): BIND, Knot DNS, PowerDNS, Windows' with \
-          such keys, and hosters that offer it",
-}];
+pub const DNS_PROVIDERS: &[DnsProvider] = &[
+    DnsProvider {
+        name: DnsProvider::RFC_2136,
+        needs: &["server", "key-name", "key"],
+        takes: &["key-algorithm"],
+        url: None,
+        doc: "a DNS server that takes updates signed by a key (RFC 2136 and 8945): BIND, Knot DNS, PowerDNS, Windows' with \
+              such keys, and hosters that offer it",
+    },
+    DnsProvider {
+        name: DnsProvider::ACME_DNS,
+        needs: &["username", "password", "subdomain"],
+        takes: OF_URLS,
+        url: Some("https://auth.acme-dns.io"),
+        doc: "an acme-dns server: a small DNS server for such records alone, to which a CNAME record leads",
+    },
+    DnsProvider {
+        name: DnsProvider::HTTPREQ,
+        needs: &["url"],
+        takes: &["username", "password", "root"],
+        url: None,
+        doc: "a program that sets records when it is asked over HTTP, as lego's provider httpreq asks it",
+    },
+    DnsProvider {
+        name: DnsProvider::CLOUDFLARE,
+        needs: &["token"],
+        takes: OF_URLS,
+        url: Some("https://api.cloudflare.com/client/v4"),
+        doc: "Cloudflare, with an API token that has Zone:Read and DNS:Edit",
+    },
+    DnsProvider {
+        name: DnsProvider::HETZNER,
+        needs: &["token"],
+        takes: OF_URLS,
+        url: Some("https://api.hetzner.cloud/v1"),
+        doc: "Hetzner, with a token of the Cloud console that may read and write; not the older DNS console",
+    },
+    DnsProvider {
+        name: DnsProvider::DIGITAL_OCEAN,
+        needs: &["token"],
+        takes: OF_URLS,
+        url: Some("https://api.digitalocean.com/v2"),
+        doc: "DigitalOcean, with a token that may read, create and delete domain records",
+    },
+    DnsProvider {
+        name: DnsProvider::DESEC,
+        needs: &["token"],
+        takes: OF_URLS,
+        url: Some("https://desec.io/api/v1"),
+        doc: "deSEC, with a token that may write TXT records of the zone",
+    },
+    DnsProvider {
+        name: DnsProvider::POWERDNS,
+        needs: &["url", "token"],
+        takes: &["root"],
+        url: None,
+        doc: "a PowerDNS server with its HTTP API; the token is its api-key",
+    },
+    DnsProvider {
+        name: DnsProvider::EXEC,
+        needs: &["command"],
+        takes: &["remove-command"],
+        url: None,
+        doc: "a program of yours, called as lego and certbot call theirs; not in a container",
+    },
+];
 
 impl DnsProvider {
     /// A server that takes signed updates.
     pub const RFC_2136: &str = "rfc2136";
+    /// A server for challenges alone.
+    pub const ACME_DNS: &str = "acme-dns";
+    /// A bridge that speaks lego's protocol.
+    pub const HTTPREQ: &str = "httpreq";
+    /// Cloudflare's API.
+    pub const CLOUDFLARE: &str = "cloudflare";
+    /// Hetzner's Cloud API.
+    pub const HETZNER: &str = "hetzner";
+    /// DigitalOcean's API.
+    pub const DIGITAL_OCEAN: &str = "digitalocean";
+    /// The API of desec.io.
+    pub const DESEC: &str = "desec";
+    /// The API of PowerDNS Authoritative Server.
+    pub const POWERDNS: &str = "powerdns";
+    /// Programs of the user's.
+    pub const EXEC: &str = "exec";
 
     /// The provider with this word.
     ///
@@ -104,6 +189,26 @@ pub struct DnsSettings {
     pub key_file: Option<PathBuf>,
     /// The algorithm with which the key signs.
     pub key_algorithm: TsigAlgorithm,
+    /// The URL of the interface, without a slash at its end.
+    pub url: Option<String>,
+    /// A file with roots that are trusted beside the usual ones when that URL is asked.
+    pub root: Option<PathBuf>,
+    /// The token that the interface takes.
+    pub token: Option<Secret>,
+    /// A file with the token.
+    pub token_file: Option<PathBuf>,
+    /// The name that the interface takes.
+    pub username: Option<String>,
+    /// The password of that name.
+    pub password: Option<Secret>,
+    /// A file with the password.
+    pub password_file: Option<PathBuf>,
+    /// The name below the zone of an acme-dns server that is ours.
+    pub subdomain: Option<String>,
+    /// A program that sets records, with its words.
+    pub command: Vec<String>,
+    /// Another one that removes them.
+    pub remove_command: Vec<String>,
     /// The zone that records are set in, where it can't be found out.
     pub zone: Option<String>,
     /// The servers at which a record has to be seen, where these are not those of the zone.
@@ -112,7 +217,63 @@ pub struct DnsSettings {
     pub wait: Duration,
 }
 
+/// The secret of a table, which may lie in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DnsSecret<'s> {
+    /// The field that it stands in.
+    pub field: &'static str,
+    /// Itself, where it stands in the settings.
+    pub text: Option<&'s Secret>,
+    /// The file that it lies in otherwise.
+    pub file: Option<&'s Path>,
+}
+
 impl DnsSettings {
+    /// The secret that this table has. A provider needs one at most.
+    pub fn secret(&self) -> Option<DnsSecret<'_>> {
+        let fields = [
+            ("key", &self.key, &self.key_file),
+            ("token", &self.token, &self.token_file),
+            ("password", &self.password, &self.password_file),
+        ];
+        let mut said = fields.into_iter().map(|(field, text, file)| DnsSecret {
+            field,
+            text: text.as_ref(),
+            file: file.as_deref(),
+        });
+        said.find(|it| it.text.is_some() || it.file.is_some())
+    }
+
+    /// Looks at what its row can't refuse without showing it.
+    fn check_values(&self) -> Result<(), String> {
+        if let Some(DnsSecret {
+            field,
+            text: Some(text),
+            ..
+        }) = self.secret()
+        {
+            Self::check_secret(field, text)?;
+        }
+        self.url.as_deref().map_or(Ok(()), check_url)
+    }
+
+    /// Looks whether a secret has the form that its field has.
+    ///
+    /// # Errors
+    /// When it has not, without the secret.
+    pub fn check_secret(field: &str, text: &Secret) -> Result<(), String> {
+        let text_is_plain = |c: char| c.is_ascii_graphic() || c == ' ';
+        match (field, text.expose().trim()) {
+            ("key", _) => Self::key_bytes(text).map(|_| ()),
+            (_, "") => Err(format!("the {field} is empty")),
+            (_, trimmed) if trimmed.chars().all(text_is_plain) => Ok(()),
+            _ => Err(format!(
+                "the {field} has characters that none has, such as a line break in the middle: copy it again, whole, and \
+                 nothing else"
+            )),
+        }
+    }
+
     /// The bytes of a TSIG key.
     ///
     /// # Errors
@@ -124,6 +285,25 @@ impl DnsSettings {
             "the key is no base64: copy what stands in quotes after `secret` in the server's configuration, whole"
                 .to_owned()
         })
+    }
+}
+
+/// Looks at the URL of an interface, which has other things put behind it.
+fn check_url(text: &str) -> Result<(), String> {
+    const FORM: &str = "write it as in https://dns.example/api";
+    let url = Url::parse(text).map_err(|error| format!("url is no URL ({error}); {FORM}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("url is no URL of http or https; {FORM}"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!(
+            "url has a name or a password in it; {FORM}, and username and password-file beside it where the provider takes \
+             them"
+        ));
+    }
+    match (url.query(), url.fragment()) {
+        (None, None) => Ok(()),
+        _ => Err(format!("url has a `?` or a `#`; {FORM}")),
     }
 }
 
@@ -177,25 +357,20 @@ impl DnsTable {
             )));
         };
         let of_file = |field: &str| format!("{field}-file");
-        for field in provider.needs {
-            let (is_said, in_file) = (
-                fields.contains(field),
-                fields.contains(&of_file(field).as_str()),
-            );
-            match (is_said, in_file) {
-                (true, true) => {
-                    return Err(bad(format!(
-                        "it has {field} and {field}-file; keep one of the two"
-                    )));
-                }
-                (false, false) => {
-                    return Err(bad(format!(
-                        "provider {} needs {field}, and it is missing",
-                        provider.name
-                    )));
-                }
-                _ => {}
+        let is_said = |field: &str| fields.contains(&field);
+        for field in provider.needs.iter().chain(provider.takes) {
+            if is_said(field) && is_said(&of_file(field)) {
+                return Err(bad(format!(
+                    "it has {field} and {field}-file; keep one of the two"
+                )));
             }
+        }
+        let is_missing = |field: &&&str| !is_said(field) && !is_said(&of_file(field));
+        if let Some(field) = provider.needs.iter().find(is_missing) {
+            return Err(bad(format!(
+                "provider {} needs {field}, and it is missing",
+                provider.name
+            )));
         }
         let is_known = |field: &str| {
             let mut known = provider.needs.iter().chain(provider.takes).chain(OF_ALL);
@@ -207,9 +382,7 @@ impl DnsTable {
                 provider.name
             )));
         }
-        if let Some(key) = &settings.key {
-            DnsSettings::key_bytes(key).map_err(bad)?;
-        }
+        settings.check_values().map_err(bad)?;
         self.0.insert(name.to_owned(), settings);
         Ok(())
     }

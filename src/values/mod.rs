@@ -49,7 +49,7 @@ pub use digest::Digest;
 pub use dns_name::{DnsName, DnsNameError};
 pub use dns_names::DnsNames;
 pub use dns_settings::{
-    DNS_PROVIDERS, DnsProvider, DnsSettings, DnsTable, DnsTableError, TsigAlgorithm,
+    DNS_PROVIDERS, DnsProvider, DnsSecret, DnsSettings, DnsTable, DnsTableError, TsigAlgorithm,
 };
 pub use email::email;
 pub use external_account::{ExternalAccount, MacAlgorithm};

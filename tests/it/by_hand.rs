@@ -53,6 +53,16 @@ impl Hand {
         }
     }
 
+    /// The same at a CA that is asked through a front.
+    pub fn behind(front: &Front) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("root.pem"), &front.server.root).unwrap();
+        Self {
+            folder,
+            directory: front.server.url("/dir"),
+        }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -607,12 +617,7 @@ async fn an_e_mail_address_that_the_ca_refuses_is_told_and_the_account_is_there(
         }
     })
     .await;
-    let hand = Hand::at(&pebble);
-    let hand = Hand {
-        directory: front.server.url("/dir"),
-        ..hand
-    };
-    fs::write(hand.path("root.pem"), &front.server.root).unwrap();
+    let hand = Hand::behind(&front);
     let run = spawn_blocking(move || {
         let ended = hand.run(&["register", "--yes", "--email=me@shop.example"]);
         (ended, hand.account().is_some())

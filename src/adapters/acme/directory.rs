@@ -25,6 +25,8 @@ pub struct Directory {
     pub date: Option<Timestamp>,
     /// Where its terms are.
     pub terms: Option<String>,
+    /// The domains by which CAA records name it.
+    pub caa_identities: Vec<String>,
 }
 
 impl Directory {
@@ -68,6 +70,14 @@ impl Directory {
         Ok(Self {
             date: record::date(answer.headers()),
             terms: read["meta"]["termsOfService"].as_str().map(str::to_owned),
+            caa_identities: caa_identities(&read),
         })
     }
+}
+
+/// The domains by which CAA records name the CA that has this directory.
+pub(super) fn caa_identities(directory: &Value) -> Vec<String> {
+    let all = directory["meta"]["caaIdentities"].as_array();
+    let texts = all.into_iter().flatten().filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
 }

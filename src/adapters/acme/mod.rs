@@ -63,6 +63,7 @@ use chains::ChainChoice;
 use order::AcmeOrder;
 use pace::Pace;
 use profiles::Profiles;
+pub(super) use record::RetryAfter;
 use renewal_info::RenewalReader;
 
 /// The settings of a CA.

@@ -129,7 +129,7 @@ pub(super) fn printable(text: &str, most: usize) -> String {
 ///
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RetryAfter {
+pub(in crate::adapters) enum RetryAfter {
     /// As long as this.
     For(Duration),
     /// Until then.
@@ -138,7 +138,7 @@ pub(super) enum RetryAfter {
 
 impl RetryAfter {
     /// The first Retry-After that says anything.
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(in crate::adapters) fn of(headers: &HeaderMap) -> Option<Self> {
         let texts = headers.get_all(RETRY_AFTER).into_iter();
         texts
             .filter_map(|value| value.to_str().ok())
@@ -156,7 +156,7 @@ impl RetryAfter {
     }
 
     /// What is left of it; nothing of a date in the past.
-    pub(super) fn since(self, now: Timestamp) -> Duration {
+    pub(in crate::adapters) fn since(self, now: Timestamp) -> Duration {
         match self {
             Self::For(length) => length,
             Self::Until(time) => time.since(now),

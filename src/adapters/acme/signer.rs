@@ -69,9 +69,7 @@ impl DirectoryUrls {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
     pub(super) fn caa_identities(&self) -> Vec<String> {
-        let all = self.whole["meta"]["caaIdentities"].as_array();
-        let texts = all.into_iter().flatten().filter_map(Value::as_str);
-        texts.map(str::to_owned).collect()
+        super::directory::caa_identities(&self.whole)
     }
 
     /// The URL of the terms that an account agrees to.

@@ -2,12 +2,16 @@
 //! so that what was changed is seen at once. Beside it the TXT records that prove names: the places where they have to
 //! be set, the ways to do it, and the look that the servers of their zone show them.
 
+mod gate;
+mod hook;
 mod place;
+mod providers;
 mod question;
 mod records;
 mod resolv_conf;
 #[cfg(test)]
 mod tests;
+mod tried;
 mod update;
 
 use std::{
@@ -22,7 +26,7 @@ use hickory_proto::{
     rr::{Name, RData, RecordType, rdata::CAA},
 };
 
-pub use self::records::{DnsAccess, RecordResponder};
+pub use self::{gate::DnsOutside, records::RecordResponder, tried::TriedRecord};
 use self::{place::ZoneServer, question::Reply, resolv_conf::system_servers};
 use crate::{
     observe::{Addresses, CaaIssuer, CaaRecord, CaaRecords, LookupFault},

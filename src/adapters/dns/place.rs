@@ -15,6 +15,8 @@ const MOST_SERVERS: usize = 13;
 /// Where a record has to be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RecordPlace {
+    /// The name that is proven, or the wildcard below it.
+    pub asked: String,
     /// Its name: the one that the CA asks for, or that its aliases lead to.
     pub name: Name,
     /// The zone that this name lies in.
@@ -31,6 +33,7 @@ impl DnsResolver {
         name: &str,
         zone: Option<&str>,
     ) -> Result<RecordPlace, String> {
+        let asked = name.strip_prefix("_acme-challenge.").unwrap_or(name);
         let name = fully(name)?;
         let name = self.end_of_aliases(&name).await?;
         let zone = match zone {
@@ -39,7 +42,11 @@ impl DnsResolver {
         };
         // The library that writes updates ends the program over a name that is not in the zone.
         match zone.zone_of(&name) {
-            true => Ok(RecordPlace { name, zone }),
+            true => Ok(RecordPlace {
+                asked: asked.to_owned(),
+                name,
+                zone,
+            }),
             false => Err(format!(
                 "its place is {}, which is not in the zone {} that the table names: change `zone`, or the CNAME record that \
                  leads there",

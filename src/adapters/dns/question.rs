@@ -111,6 +111,8 @@ async fn over_tcp(
     provider: TokioRuntimeProvider,
     question: DnsRequest,
 ) -> Result<DnsResponse, String> {
+    // The connection's own work ends with the last of them.
+    let kept = provider.clone();
     let whole = async {
         let exchange: DnsExchange<_> =
             TcpClientStream::exchange(server, None, TCP_LIMIT, None, provider)
@@ -119,7 +121,9 @@ async fn over_tcp(
         first(exchange.send(question)).await
     };
     let late = |_| Err(format!("no whole answer over TCP within {TCP_LIMIT:?}"));
-    timeout(TCP_LIMIT, whole).await.unwrap_or_else(late)
+    let answer = timeout(TCP_LIMIT, whole).await.unwrap_or_else(late);
+    drop(kept);
+    answer
 }
 
 async fn first(

@@ -11,90 +11,92 @@ use hickory_proto::{
 
 use super::{
     DnsResolver,
+    gate::{DnsOutside, GateFault, RecordGate, gate},
     place::{RecordPlace, ZoneServer},
     question::{self, Reply},
     shown,
-    update::UpdateGate,
 };
 use crate::{
     observe::Webroots,
-    ports::{
-        Challenge, Clock, NotServed, RecordFault, Responder, Response, ResponseFault, ShownResponse,
-    },
-    values::{DnsProvider, DnsSettings, Secret},
+    ports::{Challenge, NotServed, RecordFault, Responder, Response, ResponseFault, ShownResponse},
+    values::DnsSettings,
 };
-
-/// A way to set and remove one record at its place. Others at the same name stay as they are.
-#[async_trait(?Send)]
-pub(super) trait RecordGate {
-    /// Adds a record; one that is there already is fine. What is wrong, and what to do.
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), String>;
-    /// Removes this record and no other; one that is not there is fine. What is wrong, and what to do.
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), String>;
-}
-
-/// A table of the settings, with its secret.
-pub struct DnsAccess<'a> {
-    /// The table's name.
-    pub name: &'a str,
-    /// What stands in it.
-    pub settings: &'a DnsSettings,
-    /// Its key, which may have been in a file.
-    pub secret: Secret,
-}
 
 /// Sets records by the tables of the settings.
 pub struct RecordResponder {
-    tables: BTreeMap<String, Table>,
+    tables: BTreeMap<String, ReadyTable>,
     resolver: Rc<DnsResolver>,
 }
 
-struct Table {
-    gate: Box<dyn RecordGate>,
+/// A table, ready to be asked.
+pub(super) struct ReadyTable {
+    /// How records are set, or why the table can't be used: what is wrong with one is no harm to others.
+    gate: Result<Box<dyn RecordGate>, String>,
     zone: Option<String>,
     nameservers: Vec<String>,
 }
 
+impl ReadyTable {
+    /// The way to set records, or why there is none.
+    pub(super) fn gate(&self) -> Result<&dyn RecordGate, String> {
+        self.gate.as_deref().map_err(Clone::clone)
+    }
+}
+
 impl RecordResponder {
-    /// Takes the tables; nothing is asked yet.
-    ///
-    /// # Errors
-    /// When one can't be used: its name, and what is wrong.
-    pub fn new<'a>(
-        tables: impl IntoIterator<Item = DnsAccess<'a>>,
-        resolver: Rc<DnsResolver>,
-        clock: &Rc<dyn Clock>,
-    ) -> Result<Self, String> {
-        let table = |access: DnsAccess<'a>| {
-            let DnsAccess { name, settings, .. } = access;
-            let gate = gate(settings, &access.secret, clock);
-            let gate = gate.map_err(|problem| format!("[dns.{name}]: {problem}"))?;
-            let table = Table {
-                gate,
+    /// Takes the tables; nothing is asked yet, and secrets that lie in files are read.
+    pub fn new<'t>(
+        tables: impl IntoIterator<Item = (&'t str, &'t DnsSettings)>,
+        outside: &DnsOutside,
+    ) -> Self {
+        let table = |(name, settings): (&str, &DnsSettings)| {
+            let table = ReadyTable {
+                gate: gate(settings, outside),
                 zone: settings.zone.clone(),
                 nameservers: settings.nameservers.clone(),
             };
-            Ok((name.to_owned(), table))
+            (name.to_owned(), table)
         };
-        Ok(Self {
-            tables: tables
-                .into_iter()
-                .map(table)
-                .collect::<Result<_, String>>()?,
-            resolver,
-        })
+        Self {
+            tables: tables.into_iter().map(table).collect(),
+            resolver: outside.resolver.clone(),
+        }
+    }
+
+    /// The tables that can't be used, each with what is wrong.
+    pub fn faults(&self) -> impl Iterator<Item = (&str, &str)> {
+        let tables = self.tables.iter();
+        tables
+            .filter_map(|(name, table)| Some((name.as_str(), table.gate.as_ref().err()?.as_str())))
+    }
+
+    /// Looks whether the way of a table can be asked, without a change, and says what was found.
+    ///
+    /// # Errors
+    /// When it can't: what is wrong, and what to do.
+    pub async fn look_at_table(&self, dns: &str) -> Result<String, String> {
+        let looked = async { self.table(dns)?.gate()?.look().await };
+        looked.await.map_err(|fault: GateFault| fault.problem)
+    }
+
+    fn table(&self, dns: &str) -> Result<&ReadyTable, String> {
+        let gone = || format!("the settings have no table [dns.{dns}] any more");
+        self.tables.get(dns).ok_or_else(gone)
     }
 
     /// The table of this name, and the place that it has to set a record at.
-    async fn place(&self, dns: &str, name: &str) -> Result<(&Table, RecordPlace), String> {
-        let gone = || format!("the settings have no table [dns.{dns}] any more");
-        let table = self.tables.get(dns).ok_or_else(gone)?;
+    pub(super) async fn place(
+        &self,
+        dns: &str,
+        name: &str,
+    ) -> Result<(&ReadyTable, RecordPlace), String> {
+        let table = self.table(dns)?;
         let place = self.resolver.place(name, table.zone.as_deref()).await?;
         Ok((table, place))
     }
 
     /// Looks for a record at each server of its zone. One that can't be reached from here says nothing, unless none can.
-    async fn seen(&self, dns: &str, name: &str, value: &str) -> Result<(), String> {
+    pub(super) async fn seen(&self, dns: &str, name: &str, value: &str) -> Result<(), String> {
         let (table, place) = self.place(dns, name).await?;
         let mut servers = Vec::new();
         for word in &table.nameservers {
@@ -128,20 +130,6 @@ impl RecordResponder {
             )),
             _ => Ok(()),
         }
-    }
-}
-
-/// How records are set by these settings.
-fn gate(
-    settings: &DnsSettings,
-    secret: &Secret,
-    clock: &Rc<dyn Clock>,
-) -> Result<Box<dyn RecordGate>, String> {
-    match settings.provider.map(|provider| provider.name) {
-        Some(DnsProvider::RFC_2136) => {
-            Ok(Box::new(UpdateGate::new(settings, secret, clock.clone())?))
-        }
-        _ => Err("it does not say how records are set; write provider".to_owned()),
     }
 }
 
@@ -184,9 +172,9 @@ impl Responder for RecordResponder {
         };
         let set = async {
             let (table, place) = self.place(dns, name).await?;
-            table.gate.add(&place, value).await
+            table.gate()?.add(&place, value).await
         };
-        let fault = |problem| RecordFault::new("set", dns, name, problem);
+        let fault = |fault| record_fault("set", (dns, name), fault);
         Ok(set.await.map_err(fault)?)
     }
 
@@ -207,9 +195,16 @@ impl Responder for RecordResponder {
         };
         let removed = async {
             let (table, place) = self.place(dns, name).await?;
-            table.gate.remove(&place, value).await
+            table.gate()?.remove(&place, value).await
         };
-        let fault = |problem| RecordFault::new("remove", dns, name, problem).into();
+        let fault = |fault| record_fault("remove", (dns, name), fault).into();
         removed.await.map_err(fault).err().into_iter().collect()
+    }
+}
+
+fn record_fault(doing: &'static str, (dns, name): (&str, &str), fault: GateFault) -> RecordFault {
+    RecordFault {
+        not_before: fault.not_before,
+        ..RecordFault::new(doing, dns, name, fault.problem)
     }
 }

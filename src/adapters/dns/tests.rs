@@ -13,6 +13,10 @@ use tokio::{
 };
 
 use super::*;
+use crate::{
+    adapters::{clock::SystemClock, https_proxy::HttpsProxy},
+    values::DnsSettings,
+};
 
 /// A script of the server: its answer to a question, which may come over TCP and may leave signatures alone.
 type Script = dyn Fn(&Query, bool, bool) -> Option<Vec<u8>>;
@@ -276,4 +280,36 @@ fn only_plain_names_are_asked_about() {
         });
         assert!(matches!(found, Err(LookupFault::Refused(_))), "{found:?}");
     }
+}
+
+#[test]
+fn a_server_of_the_zone_that_is_silent_over_udp_is_asked_over_tcp() {
+    let script = |query: &Query, is_tcp, _| {
+        let text = RData::TXT(rdata::TXT::new(vec!["one".to_owned()]));
+        let all = [("_acme-challenge.shop.example", text)];
+        match (query.query_type(), is_tcp) {
+            (RecordType::TXT, false) => None,
+            (RecordType::TXT, true) => bytes(&reply(query, ResponseCode::NoError, &all)),
+            _ => bytes(&reply(query, ResponseCode::NoError, &[])),
+        }
+    };
+    with(script, async |resolver: DnsResolver| {
+        let settings = DnsSettings {
+            zone: Some("shop.example".to_owned()),
+            nameservers: vec![resolver.server.clone().expect("it is named")],
+            ..DnsSettings::default()
+        };
+        let outside = DnsOutside {
+            resolver: Rc::new(resolver),
+            clock: Rc::new(SystemClock),
+            proxy: HttpsProxy::default(),
+            is_in_container: false,
+        };
+        let responder = RecordResponder::new([("home", &settings)], &outside);
+        let at = ("home", "_acme-challenge.shop.example");
+        assert_eq!(responder.seen(at.0, at.1, "one").await, Ok(()));
+        let unseen = responder.seen(at.0, at.1, "two").await;
+        let told = unseen.expect_err("it has another text");
+        assert!(told.contains("does not show the TXT record of"), "{told}");
+    });
 }

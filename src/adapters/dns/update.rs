@@ -4,9 +4,9 @@ use std::{rc::Rc, time::Duration};
 
 use async_trait::async_trait;
 use hickory_proto::{
-    op::{Message, ResponseCode, update_message},
+    op::{Message, Query, ResponseCode, update_message},
     rr::{
-        Name, RData, Record, RecordSet, TSigner,
+        Name, RData, Record, RecordSet, RecordType, TSigner,
         rdata::{
             TXT,
             tsig::{TsigAlgorithm as Signing, TsigError},
@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use super::{
+    gate::{GateFault, RecordGate},
     place::{RecordPlace, ZoneServer, fully},
-    records::RecordGate,
     shown,
 };
 use crate::{
@@ -44,6 +44,8 @@ const TTL: u32 = 60;
 pub(super) struct UpdateGate {
     server: String,
     signer: TSigner,
+    /// The zone of the settings, else the root.
+    zone: Name,
     clock: Rc<dyn Clock>,
 }
 
@@ -65,30 +67,47 @@ impl UpdateGate {
             TsigAlgorithm::Sha512 => Signing::HmacSha512,
         };
         let signer = TSigner::new(DnsSettings::key_bytes(key)?, algorithm, name, FUDGE);
+        let zone = settings.zone.as_deref().map(fully).transpose()?;
         Ok(Self {
+            zone: zone.unwrap_or_else(Name::root),
             server: settings.server.clone().unwrap_or_default(),
             signer: signer.map_err(|_| "the key can't sign".to_owned())?,
             clock,
         })
     }
 
-    /// Sends an update to the first address of the server that takes a connection.
+    /// Sends an update, and looks at what comes of it.
     async fn send(&self, message: Message, zone: &Name) -> Result<(), String> {
+        let said = self.signed_answer(message).await?;
+        self.refusal(&said, zone)?;
+        match said.is_signed {
+            true => Ok(()),
+            false => Err(format!(
+                "the answer of the server {} is not signed by the key {}, so that it may be anybody's: is that the right \
+                 server?",
+                self.server,
+                self.key_name()
+            )),
+        }
+    }
+
+    /// Sends a message, signed, to the first address of the server that takes a connection.
+    async fn signed_answer(&self, message: Message) -> Result<SignedAnswer, String> {
         let late = |_| {
             Err(format!(
                 "the server {} has not answered within {LIMIT:?}",
                 self.server
             ))
         };
-        let sent = timeout(LIMIT, self.exchange(message, zone)).await;
+        let sent = timeout(LIMIT, self.exchange(message)).await;
         sent.unwrap_or_else(late)
     }
 
-    async fn exchange(&self, mut message: Message, zone: &Name) -> Result<(), String> {
+    async fn exchange(&self, mut message: Message) -> Result<SignedAnswer, String> {
         let now = u64::try_from(self.clock.now().millis() / 1000).unwrap_or_default();
-        let bug = |what: &str| format!("the update can't be {what}");
+        let bug = |what: &str| format!("the message can't be {what}");
         let signed = message.finalize(&self.signer, now);
-        let verifier = signed.ok().flatten().ok_or_else(|| bug("signed"))?;
+        let mut verifier = signed.ok().flatten().ok_or_else(|| bug("signed"))?;
         let bytes = message.to_vec().map_err(|_| bug("written"))?;
         let length = u16::try_from(bytes.len()).map_err(|_| bug("written"))?;
         let mut stream = self.connection().await?;
@@ -105,17 +124,11 @@ impl UpdateGate {
         stream.read_exact(&mut answer).await.map_err(broken)?;
         let said = Message::from_vec(&answer)
             .map_err(|error| format!("the server {} answers no DNS: {error}", self.server))?;
-        self.refusal(&said, zone, now)?;
-        let mut verifier = verifier;
-        match verifier.verify(&answer) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(format!(
-                "the answer of the server {} is not signed by the key {}, so that it may be anybody's: is that the right \
-                 server?",
-                self.server,
-                self.key_name()
-            )),
-        }
+        Ok(SignedAnswer {
+            said,
+            is_signed: verifier.verify(&answer).is_ok(),
+            asked_at: now,
+        })
     }
 
     async fn connection(&self) -> Result<TcpStream, String> {
@@ -134,36 +147,10 @@ impl UpdateGate {
     }
 
     /// What is wrong where the server does not do it, and what to do.
-    fn refusal(&self, said: &Message, zone: &Name, now: u64) -> Result<(), String> {
+    fn refusal(&self, answer: &SignedAnswer, zone: &Name) -> Result<(), String> {
+        self.refused_key(answer)?;
         let (server, key, zone) = (&self.server, self.key_name(), shown(zone));
-        let signature = said.signature().map(|record| &record.data);
-        if let Some(error) = signature.and_then(|tsig| tsig.error.as_ref()) {
-            return Err(match error {
-                TsigError::BadKey => format!(
-                    "the server {server} does not know the key {key} with {}: write key-name and key-algorithm as its \
-                     configuration has them",
-                    self.signer.algorithm().to_name().to_ascii()
-                ),
-                TsigError::BadSig => format!(
-                    "the server {server} has another secret for the key {key}: copy it again, whole"
-                ),
-                TsigError::BadTime => {
-                    let theirs = signature.and_then(|tsig| server_time(&tsig.other));
-                    let apart = theirs.map_or_else(String::new, |theirs| {
-                        format!(" ({} s apart)", theirs.abs_diff(now))
-                    });
-                    format!(
-                        "the clocks of this machine and of the server {server} differ by more than {FUDGE} s{apart}: set \
-                         the one that is wrong"
-                    )
-                }
-                other => format!(
-                    "the server {server} does not take the signature of the key {key} (TSIG error {})",
-                    u16::from(*other)
-                ),
-            });
-        }
-        Err(match said.response_code {
+        Err(match answer.said.response_code {
             ResponseCode::NoError => return Ok(()),
             ResponseCode::NotAuth => format!(
                 "the server {server} is not the primary of the zone {zone}: write that one into `server`, or the right \
@@ -191,9 +178,51 @@ impl UpdateGate {
         })
     }
 
+    /// What is wrong with the key or its use, and what to do.
+    fn refused_key(&self, answer: &SignedAnswer) -> Result<(), String> {
+        let (server, key) = (&self.server, self.key_name());
+        let signature = answer.said.signature().map(|record| &record.data);
+        if let Some(error) = signature.and_then(|tsig| tsig.error.as_ref()) {
+            return Err(match error {
+                TsigError::BadKey => format!(
+                    "the server {server} does not know the key {key} with {}: write key-name and key-algorithm as its \
+                     configuration has them",
+                    self.signer.algorithm().to_name().to_ascii()
+                ),
+                TsigError::BadSig => format!(
+                    "the server {server} has another secret for the key {key}: copy it again, whole"
+                ),
+                TsigError::BadTime => {
+                    let theirs = signature.and_then(|tsig| server_time(&tsig.other));
+                    let apart = theirs.map_or_else(String::new, |theirs| {
+                        format!(" ({} s apart)", theirs.abs_diff(answer.asked_at))
+                    });
+                    format!(
+                        "the clocks of this machine and of the server {server} differ by more than {FUDGE} s{apart}: set \
+                         the one that is wrong"
+                    )
+                }
+                other => format!(
+                    "the server {server} does not take the signature of the key {key} (TSIG error {})",
+                    u16::from(*other)
+                ),
+            });
+        }
+        Ok(())
+    }
+
     fn key_name(&self) -> String {
         shown(self.signer.signer_name())
     }
+}
+
+/// What a server answers to something that was signed.
+struct SignedAnswer {
+    said: Message,
+    /// Whether the answer is signed by the same key.
+    is_signed: bool,
+    /// Our time when it was asked, in seconds.
+    asked_at: u64,
 }
 
 /// The server's time, in seconds, as it says it beside the error that clocks differ: six bytes.
@@ -216,15 +245,30 @@ fn record(place: &RecordPlace, value: &str) -> RecordSet {
 
 #[async_trait(?Send)]
 impl RecordGate for UpdateGate {
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), String> {
+    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
         let message =
             update_message::append(record(place, value), place.zone.clone(), false, false);
-        self.send(message, &place.zone).await
+        Ok(self.send(message, &place.zone).await?)
     }
 
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), String> {
+    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
         let message =
             update_message::delete_by_rdata(record(place, value), place.zone.clone(), false);
-        self.send(message, &place.zone).await
+        Ok(self.send(message, &place.zone).await?)
+    }
+
+    /// A question that is signed: who checks its signature says whether the key is right, and nothing is changed.
+    async fn look(&self) -> Result<String, GateFault> {
+        let mut message = Message::query();
+        message.add_query(Query::query(self.zone.clone(), RecordType::SOA));
+        let answer = self.signed_answer(message).await?;
+        self.refused_key(&answer)?;
+        let (server, key) = (&self.server, self.key_name());
+        Ok(match answer.is_signed {
+            true => format!("the server {server} answers, and takes the key {key}"),
+            false => format!(
+                "the server {server} answers; whether it takes the key {key} shows at the first record"
+            ),
+        })
     }
 }

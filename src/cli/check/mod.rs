@@ -7,6 +7,7 @@ mod gates;
 mod named;
 mod outputs;
 mod readers;
+mod records;
 mod upstreams;
 mod writers;
 
@@ -84,6 +85,7 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
         true => None,
     };
     let desired = survey.iter().flatten().map(|survey| &survey.desired).next();
+    records::look(&call.settings, &*super::records::responder(call)?, told).await;
     outcome.authority = !authority::look(call, &daemon, desired, now, told).await;
     match survey {
         None => {}

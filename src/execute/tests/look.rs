@@ -10,7 +10,7 @@ use crate::{
     observe::{Addresses, CaaRecords, LookupFault, Webroots},
     plan::{NameVerdict, SelfCheck, WebPorts},
     ports::{Answered, Resolver, Visitor},
-    values::CertificateName,
+    values::{CertificateName, ChallengeType},
 };
 
 /// Has all names lead to two addresses, and says nothing of those of one zone.
@@ -79,6 +79,7 @@ async fn a_look_ends_in_time_however_many_names_it_is_about_and_what_is_known_by
         .map(|name| Host::parse(&name).expect("a name"))
         .collect();
     let check = SelfCheck {
+        method: ChallengeType::Http01,
         is_public: true,
         is_resolver_named: true,
         was_validated: false,
@@ -105,4 +106,54 @@ async fn a_look_ends_in_time_however_many_names_it_is_about_and_what_is_known_by
             _ => panic!("{name}: {verdict:?}"),
         }
     }
+}
+
+/// Says where CAA records were asked for, and knows no address.
+#[derive(Default)]
+struct Noting(RefCell<Vec<String>>);
+
+#[async_trait(?Send)]
+impl Resolver for Noting {
+    async fn addresses(&self, name: &Host) -> Result<Addresses, LookupFault> {
+        panic!("nobody visits {name}")
+    }
+
+    async fn caa(&self, name: &Host) -> Result<Option<CaaRecords>, LookupFault> {
+        self.0.borrow_mut().push(name.as_str().to_owned());
+        Ok(None)
+    }
+
+    async fn proofs(&self, name: &Host) -> Result<BTreeSet<String>, LookupFault> {
+        panic!("nothing is set for {name}")
+    }
+}
+
+#[tokio::test]
+async fn of_names_that_are_proven_by_dns_caa_records_are_looked_up_and_nothing_is_visited() {
+    let mut world = World::new().await;
+    let resolver = Rc::new(Noting::default());
+    world.ports.issuing.resolver = resolver.clone();
+    let check = SelfCheck {
+        method: ChallengeType::Dns01,
+        is_public: true,
+        is_resolver_named: false,
+        was_validated: false,
+        is_urgent: false,
+        identities: &["ca.example"],
+        ports: WebPorts::USUAL,
+    };
+    let name = CertificateName::parse("shop").expect("a name");
+    let webroots = Webroots::of_dns("home");
+    let names = ["*.shop.org", "mail.shop.org"].map(|name| Host::parse(name).expect("a name"));
+    let looking = Looking::begun(&world.ports.issuing, &webroots, &check, None);
+    let verdicts = looking.verdicts(&names, &own_response(&name, START)).await;
+    assert!(
+        verdicts
+            .iter()
+            .all(|(_, verdict)| *verdict == NameVerdict::Seen),
+        "{verdicts:?}"
+    );
+    let mut asked = resolver.0.take();
+    asked.sort();
+    assert_eq!(asked, ["mail.shop.org", "shop.org"]);
 }

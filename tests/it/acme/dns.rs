@@ -6,14 +6,16 @@ use async_trait::async_trait;
 use quaymaster::{
     adapters::{
         clock::SystemClock,
-        dns::{DnsAccess, DnsResolver, RecordResponder},
+        dns::{DnsOutside, DnsResolver, RecordResponder},
+        https_proxy::HttpsProxy,
     },
     execute::{Learned, Outcome, execute},
     observe::Webroots,
     plan::{Action, Obtain},
     ports::{Challenge, Clock, Ports, Responder, Response, ShownResponse},
     values::{
-        ChallengeType, DNS_PROVIDERS, DnsSettings, Host, Retry, Secret, Timestamp, TsigAlgorithm,
+        ChallengeType, DNS_PROVIDERS, DnsProvider, DnsSettings, Host, Retry, Secret, Timestamp,
+        TsigAlgorithm,
     },
 };
 
@@ -22,8 +24,9 @@ use super::{
     obtain::{obtaining, ports},
 };
 use crate::support::{
-    knot::{KEY, KEY_NAME, Knot},
+    knot::{KEY, KEY_NAME, Knot, free_address},
     pebble::Behaviour,
+    powerdns::{API_KEY, PowerDns},
 };
 
 const HOME: &str = "home";
@@ -58,20 +61,30 @@ fn home(knot: &Knot) -> DnsSettings {
     }
 }
 
-/// What sets records by this table. Names are looked up at the same server.
+fn provider(name: &str) -> Option<DnsProvider> {
+    let row = DNS_PROVIDERS.iter().find(|row| row.name == name);
+    assert!(row.is_some(), "{name}");
+    row.copied()
+}
+
+/// What sets records by this table. Names are looked up at this server.
 fn responder(
     knot: &Knot,
     settings: &DnsSettings,
     key: &str,
     clock: Rc<dyn Clock>,
 ) -> RecordResponder {
-    let access = DnsAccess {
-        name: HOME,
-        settings,
-        secret: Secret::new(key),
+    let settings = DnsSettings {
+        key: Some(Secret::new(key)),
+        ..settings.clone()
     };
-    let resolver = Rc::new(DnsResolver::new(Some(knot.at)));
-    RecordResponder::new([access], resolver, &clock).unwrap()
+    let outside = DnsOutside {
+        resolver: Rc::new(DnsResolver::new(Some(knot.at))),
+        clock,
+        proxy: HttpsProxy::default(),
+        is_in_container: false,
+    };
+    RecordResponder::new([(HOME, &settings)], &outside)
 }
 
 fn usual(knot: &Knot) -> RecordResponder {
@@ -368,4 +381,178 @@ async fn a_record_that_is_not_seen_everywhere_is_waited_for_without_a_place_and_
     );
     assert_eq!(bench.count("/order-plz"), 1);
     assert_eq!(knot.asked(NAME, "TXT"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_delegated_zone_is_found_and_its_own_servers_are_asked_at_the_usual_port() {
+    // Each run has addresses of its own, at which the port is free.
+    let [high, low] = (std::process::id() as u16).to_be_bytes();
+    let own = format!("127.{}.{low}.53", 100 + high % 100);
+    let lines = format!("acme NS ns.acme\nns.acme A {own}");
+    let zones = [("shop.example", lines.as_str()), ("acme.shop.example", "")];
+    // As a resolver would answer, which has been told of the zone before its record was there.
+    let front = free_address().unwrap();
+    let above = Knot::start_at(front, ("ns", &own), &zones);
+    let at = format!("{own}:53").parse().unwrap();
+    let primary = Knot::start_at(at, ("ns", &own), &[("acme.shop.example", "")]);
+    let table = DnsSettings {
+        nameservers: Vec::new(),
+        ..home(&primary)
+    };
+    let responder = responder(&above, &table, KEY, Rc::new(SystemClock));
+    let one = Challenge {
+        name: Host::parse("shop.example").unwrap(),
+        response: Response::Txt {
+            name: "proof.acme.shop.example".to_owned(),
+            value: "one".to_owned(),
+        },
+    };
+    let unseen = responder.look(&at_home(), &one).await.unwrap_err().saw;
+    let expected = format!("the server ns.acme.shop.example ({own}:53) does not show the TXT");
+    assert!(unseen.starts_with(&expected), "{unseen}");
+    responder.publish(&at_home(), &one).await.unwrap();
+    assert_eq!(responder.look(&at_home(), &one).await, Ok(()));
+    withdraw(&responder, &one).await;
+    assert_eq!(primary.asked("proof.acme.shop.example", "TXT"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_look_at_a_table_changes_nothing_and_finds_out_whether_the_key_is_taken() {
+    let knot = Knot::start(&[("shop.example", "")]);
+    let unknown = home(&knot);
+    let clock = || Rc::new(SystemClock) as Rc<dyn Clock>;
+    let found = responder(&knot, &unknown, KEY, clock());
+    let found = found.look_at_table(HOME).await.unwrap();
+    // A server checks a key where it has the zone that is asked about.
+    let expected = "answers; whether it takes the key quaymaster shows at the first record";
+    assert!(found.ends_with(expected), "{found}");
+    let usual = DnsSettings {
+        zone: Some("shop.example".to_owned()),
+        ..unknown
+    };
+    let looked = responder(&knot, &usual, KEY, clock());
+    let found = looked.look_at_table(HOME).await.unwrap();
+    let expected = format!(
+        "the server {} answers, and takes the key quaymaster",
+        knot.at
+    );
+    assert_eq!(found, expected);
+    let other_key = "AAAAZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wE=";
+    let nobody = DnsSettings {
+        server: Some("127.0.0.1:1".to_owned()),
+        ..usual.clone()
+    };
+    for (settings, key, expected) in [
+        (
+            &usual,
+            other_key,
+            "has another secret for the key quaymaster",
+        ),
+        (&nobody, KEY, "can't be reached over TCP"),
+        (&usual, "s3cret!", "the key is no base64"),
+    ] {
+        let looked = responder(&knot, settings, key, clock());
+        let told = looked.look_at_table(HOME).await.unwrap_err();
+        assert!(told.contains(expected), "{told}");
+        assert!(!told.contains(key), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn powerdns_sets_and_removes_each_value_for_itself_by_its_own_interface() {
+    let server = PowerDns::start("shop.example");
+    let table = DnsSettings {
+        provider: provider(DnsProvider::POWERDNS),
+        url: Some(server.url.clone()),
+        token: Some(Secret::new(API_KEY)),
+        nameservers: vec![server.at.to_string()],
+        ..DnsSettings::default()
+    };
+    let outside = |at| DnsOutside {
+        resolver: Rc::new(DnsResolver::new(Some(at))),
+        clock: Rc::new(SystemClock),
+        proxy: HttpsProxy::default(),
+        is_in_container: false,
+    };
+    let responder = RecordResponder::new([(HOME, &table)], &outside(server.at));
+    let found = responder.look_at_table(HOME).await.unwrap();
+    assert!(
+        found.contains("takes the api-key; it is PowerDNS"),
+        "{found}"
+    );
+    let (apex, wildcard) = (
+        challenge("shop.example", "apex"),
+        challenge("*.shop.example", "wildcard"),
+    );
+    for one in [&apex, &wildcard, &apex] {
+        responder.publish(&at_home(), one).await.unwrap();
+        assert_eq!(responder.look(&at_home(), one).await, Ok(()));
+    }
+    for _ in 0..2 {
+        withdraw(&responder, &apex).await;
+        let unseen = responder.look(&at_home(), &apex).await.unwrap_err().saw;
+        assert!(unseen.contains("does not show the TXT record"), "{unseen}");
+        assert_eq!(responder.look(&at_home(), &wildcard).await, Ok(()));
+    }
+    withdraw(&responder, &wildcard).await;
+    assert!(responder.look(&at_home(), &wildcard).await.is_err());
+
+    let wrong = DnsSettings {
+        token: Some(Secret::new("s3cret")),
+        ..table.clone()
+    };
+    let knot = Knot::start(&[("other.example", "")]);
+    for (settings, at, host, expected) in [
+        (
+            &wrong,
+            server.at,
+            "shop.example",
+            "does not take who asks (401 Unauthorized",
+        ),
+        (
+            &table,
+            knot.at,
+            "other.example",
+            "has no zone other.example that this secret may see",
+        ),
+    ] {
+        let told = refused(
+            &RecordResponder::new([(HOME, settings)], &outside(at)),
+            host,
+        )
+        .await;
+        assert!(told.contains(expected), "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_can_not_be_used_spoils_only_itself() {
+    let knot = Knot::start(&[("shop.example", "")]);
+    let [good, bad] = [
+        DnsSettings {
+            key: Some(Secret::new(KEY)),
+            ..home(&knot)
+        },
+        DnsSettings {
+            provider: provider(DnsProvider::DESEC),
+            token_file: Some("/there/is/none".into()),
+            ..DnsSettings::default()
+        },
+    ];
+    let outside = DnsOutside {
+        resolver: Rc::new(DnsResolver::new(Some(knot.at))),
+        clock: Rc::new(SystemClock),
+        proxy: HttpsProxy::default(),
+        is_in_container: false,
+    };
+    let responder = RecordResponder::new([("bad", &bad), (HOME, &good)], &outside);
+    let one = challenge("shop.example", "one");
+    responder.publish(&at_home(), &one).await.unwrap();
+    withdraw(&responder, &one).await;
+    let set = responder.publish(&Webroots::of_dns("bad"), &one).await;
+    let told = set.unwrap_err().to_string();
+    assert!(told.contains("put the token into /there/is/none"), "{told}");
+    let faults: Vec<_> = responder.faults().map(|(name, _)| name).collect();
+    assert_eq!(faults, ["bad"]);
 }

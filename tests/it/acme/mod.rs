@@ -14,6 +14,7 @@ mod https_proxy;
 mod limits;
 mod obtain;
 mod real;
+mod records;
 mod renewal_info;
 mod replaces;
 mod rides_out;

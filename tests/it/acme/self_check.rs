@@ -17,7 +17,7 @@ use quaymaster::{
     execute::{Outcome, execute},
     plan::{Action, SelfCheck, WebPorts},
     ports::Ports,
-    values::Retry,
+    values::{ChallengeType, Retry},
 };
 use tempfile::TempDir;
 
@@ -128,6 +128,7 @@ async fn tried(ports: &Ports, servers: &Servers, name: &str) -> Outcome {
     let now = ports.clock.now();
     let mut obtain = obtaining(servers.folder.path(), &[name], [proxy], now);
     obtain.self_check = Some(SelfCheck {
+        method: ChallengeType::Http01,
         is_public: false,
         is_resolver_named: true,
         was_validated: false,

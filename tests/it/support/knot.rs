@@ -36,18 +36,26 @@ impl Knot {
     pub fn start(zones: &[(&str, &str)]) -> Self {
         // A port that was free when asked may be another's by the time it is used.
         (0..5)
-            .find_map(|_| Self::try_start(zones))
+            .find_map(|_| Self::try_start(free_address()?, ("ns1", "127.0.0.1"), zones))
             .expect("Knot starts within five tries")
+    }
+
+    /// The same at this address, with this server and its address for each zone's own.
+    pub fn start_at(at: SocketAddr, ns: (&str, &str), zones: &[(&str, &str)]) -> Self {
+        Self::try_start(at, ns, zones).expect("Knot starts there")
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "the DNS server of the tests is a process of its own"
     )]
-    fn try_start(zones: &[(&str, &str)]) -> Option<Self> {
+    fn try_start(
+        at: SocketAddr,
+        (ns, ns_at): (&str, &str),
+        zones: &[(&str, &str)],
+    ) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
-        let at = free_address()?;
         let mut config = format!(
             "server:\n    listen: {}@{}\n    rundir: {path}\n    udp-workers: 1\n    tcp-workers: 1\n\
              database:\n    storage: {path}\n    journal-db-max-size: 16M\n    timer-db-max-size: 4M\n\
@@ -62,7 +70,7 @@ impl Knot {
         for (zone, lines) in zones {
             writeln!(config, "  - domain: {zone}\n    acl: ours").unwrap();
             let text = format!(
-                "$ORIGIN {zone}.\n$TTL 60\n@ SOA ns1 admin 1 60 60 600 1\n@ NS ns1\nns1 A 127.0.0.1\n{lines}\n"
+                "$ORIGIN {zone}.\n$TTL 60\n@ SOA ns1 admin 1 60 60 600 1\n@ NS {ns}\n{ns} A {ns_at}\n{lines}\n"
             );
             fs::write(folder.path().join(format!("{zone}.zone")), text).unwrap();
         }
@@ -107,14 +115,17 @@ impl Knot {
             .output()
             .expect("kdig of the package knot-dnsutils");
         let text = String::from_utf8(asked.stdout).unwrap();
-        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        let mut lines: Vec<_> = text
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
         lines.sort();
         lines
     }
 }
 
 /// An address that is free for both UDP and TCP when asked.
-fn free_address() -> Option<SocketAddr> {
+pub fn free_address() -> Option<SocketAddr> {
     let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
     let at = tcp.local_addr().ok()?;
     UdpSocket::bind(at).ok()?;

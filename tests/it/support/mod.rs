@@ -8,4 +8,5 @@ pub mod fake_engine;
 pub mod front;
 pub mod knot;
 pub mod pebble;
+pub mod powerdns;
 pub mod program;

@@ -87,6 +87,11 @@ impl OwnProcess {
         }
     }
 
+    /// Whether we run in a container of Docker's or Podman's.
+    pub fn is_in_container(&self) -> bool {
+        self.marked
+    }
+
     /// All candidates, the surest first.
     pub(super) fn candidates(&self, setting: Option<&str>) -> Vec<OwnHint> {
         let by_setting = setting.map(|word| (word.to_owned(), Clue::Setting));

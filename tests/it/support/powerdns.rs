@@ -1,0 +1,117 @@
+//! A real PowerDNS on loopback with its HTTP API: Debian's, with SQLite behind it, ended when dropped.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the DNS server of the tests is a process of its own"
+)]
+
+use std::{
+    fs::File,
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use super::knot::free_address;
+
+/// What the API is asked with.
+pub const API_KEY: &str = "3f0c-of-this-test";
+
+/// The tables that Debian's package brings.
+const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
+
+/// The server.
+pub struct PowerDns {
+    /// Where it is asked, over UDP and TCP.
+    pub at: SocketAddr,
+    /// Where its API is asked.
+    pub url: String,
+    _folder: TempDir,
+    running: Child,
+}
+
+impl Drop for PowerDns {
+    fn drop(&mut self) {
+        let _ = self.running.kill();
+        let _ = self.running.wait();
+    }
+}
+
+impl PowerDns {
+    /// Starts a server of this zone, and waits until it answers.
+    pub fn start(zone: &str) -> Self {
+        // A port that was free when asked may be another's by the time it is used.
+        (0..5)
+            .find_map(|_| Self::try_start(zone))
+            .expect("PowerDNS starts within five tries")
+    }
+
+    fn try_start(zone: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let (at, web) = (free_address()?, free_address()?);
+        let path = folder.path();
+        let database = path.join("zones.db");
+        let config = format!(
+            "launch=gsqlite3\ngsqlite3-database={}\nsocket-dir={}\nlocal-address={}\nlocal-port={}\n\
+             api=yes\napi-key={API_KEY}\nwebserver=yes\nwebserver-address={}\nwebserver-port={}\n\
+             daemon=no\nguardian=no\nsetuid=\nsetgid=\n\
+             cache-ttl=0\nquery-cache-ttl=0\nnegquery-cache-ttl=0\nzone-cache-refresh-interval=0\n",
+            database.display(),
+            path.display(),
+            at.ip(),
+            at.port(),
+            web.ip(),
+            web.port()
+        );
+        std::fs::write(path.join("pdns.conf"), config).unwrap();
+        let schema = File::open(SCHEMA).expect("the package pdns-backend-sqlite3");
+        let made = Command::new("sqlite3")
+            .arg(&database)
+            .stdin(schema)
+            .status();
+        assert!(made.expect("the package sqlite3").success());
+        tool(path, &["create-zone", zone, &format!("ns1.{zone}")]);
+        tool(path, &["add-record", zone, "ns1", "A", "127.0.0.1"]);
+        let log = File::create(path.join("log")).unwrap();
+        let running = Command::new("pdns_server")
+            .arg(format!("--config-dir={}", path.display()))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("pdns_server of the package pdns-server");
+        let mut server = Self {
+            at,
+            url: format!("http://{web}"),
+            _folder: folder,
+            running,
+        };
+        server.listens(web).then_some(server)
+    }
+
+    /// Waits until both can be connected to; not where the server ends instead.
+    fn listens(&mut self, web: SocketAddr) -> bool {
+        loop {
+            let connect = |at| TcpStream::connect(at).is_ok();
+            match self.running.try_wait() {
+                Ok(None) if connect(self.at) && connect(web) => return true,
+                Ok(None) => thread::sleep(Duration::from_millis(10)),
+                _ => return false,
+            }
+        }
+    }
+}
+
+fn tool(config: &Path, words: &[&str]) {
+    let done = Command::new("pdnsutil")
+        .arg(format!("--config-dir={}", config.display()))
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .expect("pdnsutil of the package pdns-server");
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{words:?}: {told}");
+}
