@@ -4,8 +4,8 @@ use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
     Call, Exit, Failure, account, authorize, by_hand, check, explain, forget, health, import, info,
-    issue, manual, once, plan, reference, register, release, render, renew, renew_folder, revoke,
-    status, upgrade, watch,
+    issue, manual, notify, once, plan, reference, register, release, render, renew, renew_folder,
+    revoke, status, upgrade, watch,
 };
 
 /// A command: a row of the commands table.
@@ -191,6 +191,23 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 .arg(format(&["text", "json"]).requires("folder"))
         },
         run: renew::run,
+    },
+    CommandRow {
+        name: "notify",
+        about: "sends a test message to the receiver of a table [notify.NAME], as the daemon would. Exits with 3 when it is \
+                not taken, and says why",
+        examples: &[(
+            "docker exec NAME /quaymaster notify --test phone",
+            "is the table [notify.phone] right?",
+        )],
+        arguments: |command| {
+            let test = Arg::new("test")
+                .long("test")
+                .value_name("NAME")
+                .required(true);
+            command.arg(test.help("the name of the table"))
+        },
+        run: notify::run,
     },
     CommandRow {
         name: "release",

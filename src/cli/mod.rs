@@ -21,6 +21,8 @@ mod issue;
 mod listening;
 mod log;
 mod manual;
+mod notify;
+mod notifying;
 mod once;
 mod outputs;
 mod plan;

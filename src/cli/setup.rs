@@ -20,7 +20,7 @@ use crate::{
         templates::TemplateFolder,
         visitor::TcpVisitor,
     },
-    daemon::{BREATH, Daemon, MISSED, Questions},
+    daemon::{BREATH, Daemon, MISSED, Notifying, Questions},
     desire::{self, Complaint, Origin},
     observe::Bearer,
     plan,
@@ -177,6 +177,7 @@ pub(super) fn daemon(
         own: own.map(|own| own.id.clone()),
         doubt: None,
         questions: Questions::default(),
+        notifying: Notifying::default(),
     })
 }
 

@@ -7,6 +7,7 @@ mod folders;
 mod hosts;
 mod ledger;
 mod lives;
+mod notifying;
 mod outputs;
 mod pages;
 mod releases;
@@ -30,7 +31,7 @@ use crate::{
     desire::{self, Complaint, Desired, Reading},
     execute::{Learned, Outcome, execute},
     generate,
-    observe::{Attempt, Forget, Subject},
+    observe::{Forget, Subject},
     plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, Listening, Tally, chain, listen, report},
@@ -38,13 +39,14 @@ use crate::{
     watching::{self, EngineUpdate, Watched, changes},
 };
 
+pub use notifying::{Notifying, Receiver};
 pub use outputs::Outputs;
 pub use pages::{LoopPages, Questions};
 pub use survey::{ForeseeError, Survey};
 
 use facts::Facts;
 use renewals::{RenewalReads, RenewalReport};
-use telling::Told;
+use telling::{Told, report_failure, why};
 use templates::InUse;
 use time_of_day::TimeOfDay;
 
@@ -82,6 +84,8 @@ pub struct Daemon {
     pub doubt: Option<Complaint>,
     /// Where somebody asks how everything is.
     pub questions: Questions,
+    /// Who hears of what happens.
+    pub notifying: Notifying,
 }
 
 /// How `once` ended.
@@ -202,6 +206,7 @@ impl Daemon {
     pub async fn once(self) -> Result<Settled, EngineError> {
         let mut turning = Loop::new(self).settled().await?;
         turning.render_outputs().await?;
+        turning.daemon.notifying.deliver_once().await;
         let clean = turning.told.is_clean()
             && turning.templates.faults().is_empty()
             && !turning.has_failed();
@@ -318,6 +323,7 @@ impl Loop {
         }
         let desired = self.desired();
         self.facts.write_attempts_back(&self.daemon.ports, &desired);
+        self.daemon.notifying.keep();
     }
 
     fn begin(&mut self, mut action: Action) {
@@ -461,35 +467,6 @@ impl Loop {
                 self.facts.observed.attempts.insert(subject, attempt);
             }
         }
-    }
-}
-
-/// Tells of a try that failed; of a record that is waited for, once.
-fn report_failure(subject: &Subject, attempt: &Attempt) {
-    let (subject, again) = (subject.clone(), plan::next_try(subject, attempt));
-    let problem = attempt.problem.clone().unwrap_or_default();
-    match attempt.retry {
-        Retry::Propagation(_) if attempt.looks > 1 => {}
-        Retry::Propagation(_) => report(&Event::RecordAwaited { subject, problem }),
-        _ => report(&Event::Failed {
-            subject,
-            problem,
-            again: Some(again),
-        }),
-    }
-}
-
-fn why(action: &Action) -> String {
-    match action {
-        Action::Obtain(obtain) => obtain.why.to_string(),
-        Action::FallBack(fallback) => fallback.why.to_string(),
-        Action::TakeBack(_) => plan::Why::ConsumerDied.to_string(),
-        Action::Deploy(deploy) => deploy
-            .why
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
     }
 }
 

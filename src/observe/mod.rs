@@ -17,6 +17,7 @@ mod ledger;
 mod life;
 mod mounts;
 mod name_look;
+mod news;
 mod part_name;
 mod release;
 mod removed;
@@ -54,6 +55,7 @@ pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, mount_of, so
 pub use name_look::{
     Addresses, CaaIssuer, CaaRecord, CaaRecords, LookupFault, NameLook, Visit, VisitEnd,
 };
+pub use news::{Happening, News, NewsBook, OpenMatter, OwedNews};
 pub use part_name::PartName;
 pub use release::{Release, Released};
 pub use removed::Removed;

@@ -15,6 +15,7 @@ mod hand_orders;
 mod helper_lists;
 mod imports;
 mod ledger;
+mod notifier;
 mod orders;
 mod pages;
 mod probe;
@@ -60,6 +61,7 @@ pub use imports::{
     Standing,
 };
 pub use ledger::{Ledgers, WrittenLedger};
+pub use notifier::{Message, NewsBooks, Notifier, NotifierError};
 pub use orders::{OrderRecord, Orders};
 pub use pages::{Pages, Pieces, ShownPage};
 pub use probe::{Page, Probe, ProbeError, Served};

@@ -24,6 +24,7 @@
 //! state/releases/NAME.json                        a request to hand a host over, and what became of it
 //! state/forgets/NAME.json                         a request to archive a certificate, and what became of it
 //! state/templates.json                            the user's templates that are in use, until new ones were seen to be good
+//! state/notify/NAME.json                          what a receiver of news was told of, and has to be told
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
 //! state/by-hand/WORD/…                            orders that people make by commands; no daemon looks there
 //! state/{mark,alive,status.json,lock}
@@ -57,6 +58,7 @@ mod lock;
 mod look;
 mod memory;
 mod named;
+mod news_books;
 mod orders;
 mod passwords;
 mod provided;
@@ -164,6 +166,11 @@ impl Folders {
             password_file,
             ..self
         }
+    }
+
+    /// The folder of certificates.
+    pub fn certificates_folder(&self) -> &Path {
+        &self.certificates
     }
 
     fn usual_password(&self) -> Option<&Path> {

@@ -10,5 +10,6 @@ mod figures;
 mod flapping;
 mod gaps;
 mod names;
+mod notify;
 mod pages;
 mod world;
