@@ -106,7 +106,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "explain",
         about: "one name told as a story: which container and label ask for it, which proxy serves it from which file, \
                 which certificate and why that one, what was tried, what is really served now, and what to do next. \
-                Exits with 0 when it is served well, else with 3",
+                Exits with 0 when it is served well, else with 3. `--history`: what has happened to it instead, as state has it; \
+                a container's name does, too",
         examples: &[(
             "docker exec NAME /quaymaster explain shop.example",
             "why shop.example is as it is",
@@ -116,7 +117,14 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 .value_name("NAME")
                 .required(true)
                 .help("the host name");
-            command.arg(name).arg(format(&["text", "json"]))
+            let history = Arg::new("history")
+                .long("history")
+                .action(ArgAction::SetTrue);
+            let history = history.help("tell what has happened, the latest last");
+            command
+                .arg(name)
+                .arg(history)
+                .arg(format(&["text", "json"]))
         },
         run: explain::run,
     },

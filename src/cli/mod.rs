@@ -15,6 +15,7 @@ mod forget;
 mod found;
 mod hands;
 mod health;
+mod history;
 mod import;
 mod info;
 mod issue;

@@ -18,6 +18,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         daemon.doubt = setup::complaint(&own);
         notifying::check(call, own.container())?;
         daemon.notifying = notifying::begin(call, false)?;
+        daemon.recording = setup::recording(call);
         setup::listen(call, &mut daemon).await?;
         setup::agreed(call, &daemon).await?;
         let _shown = call.progress.show();

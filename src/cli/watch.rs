@@ -42,6 +42,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 /// Waits for the state and for the engine, then sets everything up.
 async fn begin(call: &Call) -> Result<(crate::daemon::Daemon, Lock), Failure> {
     let lock = stand_by(&call.settings.state).await?;
+    let recording = setup::recording(call);
     let engine = setup::engine(call)?;
     let questions = listening::show_pages(call).await?;
     let notifying = notifying::begin(call, true)?;
@@ -54,6 +55,7 @@ async fn begin(call: &Call) -> Result<(crate::daemon::Daemon, Lock), Failure> {
     daemon.doubt = setup::complaint(&own);
     daemon.questions = questions;
     daemon.notifying = notifying;
+    daemon.recording = recording;
     setup::listen(call, &mut daemon).await?;
     setup::agreed(call, &daemon).await?;
     report(&Event::Started {

@@ -10,6 +10,7 @@ mod lives;
 mod notifying;
 mod outputs;
 mod pages;
+mod recording;
 mod releases;
 mod renewals;
 mod survey;
@@ -42,6 +43,7 @@ use crate::{
 pub use notifying::{Notifying, Receiver};
 pub use outputs::Outputs;
 pub use pages::{LoopPages, Questions};
+pub use recording::Recording;
 pub use survey::{ForeseeError, Survey};
 
 use facts::Facts;
@@ -86,6 +88,8 @@ pub struct Daemon {
     pub questions: Questions,
     /// Who hears of what happens.
     pub notifying: Notifying,
+    /// What keeps the history of names.
+    pub recording: Recording,
 }
 
 /// How `once` ended.
@@ -207,6 +211,7 @@ impl Daemon {
         let mut turning = Loop::new(self).settled().await?;
         turning.render_outputs().await?;
         turning.daemon.notifying.deliver_once().await;
+        turning.daemon.recording.keep();
         let clean = turning.told.is_clean()
             && turning.templates.faults().is_empty()
             && !turning.has_failed();
@@ -324,6 +329,7 @@ impl Loop {
         let desired = self.desired();
         self.facts.write_attempts_back(&self.daemon.ports, &desired);
         self.daemon.notifying.keep();
+        self.daemon.recording.keep();
     }
 
     fn begin(&mut self, mut action: Action) {

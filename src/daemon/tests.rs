@@ -79,6 +79,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         doubt: None,
         questions: Questions::default(),
         notifying: Notifying::default(),
+        recording: Recording::default(),
     }
 }
 

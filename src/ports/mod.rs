@@ -13,6 +13,7 @@ mod disk_error;
 mod engine;
 mod hand_orders;
 mod helper_lists;
+mod history;
 mod imports;
 mod ledger;
 mod notifier;
@@ -56,6 +57,7 @@ pub use hand_orders::{
     CertificateKey, HandOrders, Hands, IssuedCertificate, IssuedFiles, IssuedKey, Waited,
 };
 pub use helper_lists::{HelperLists, ListPlace};
+pub use history::{FoundEntries, Histories};
 pub use imports::{
     ClientCertificate, ClientFolder, ImportOutcome, ImportedCertificate, Imports, LeftThere,
     Standing,

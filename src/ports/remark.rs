@@ -150,6 +150,13 @@ events! {
     } => "news-not-kept", Level::ERROR,
         ("[notify.{receiver}]: what it has to be told does not outlive quaymaster: {problem}");
 
+    /// What happens can't be kept to be looked up.
+    HistoryNotKept {
+        /// Why.
+        problem: String,
+    } => "history-not-kept", Level::WARN,
+        ("what happens is in the log alone, and not in the history of names: {problem}");
+
     /// Something on disk is as it should be again.
     DiskFaultOver {
         /// What was wrong.

@@ -7,7 +7,7 @@ use tracing::Level;
 use super::Event;
 use crate::{
     desire::Complaint,
-    observe::{Happening, HeldCertificate, News, Subject},
+    observe::{Happening, HeldCertificate, HistoryEntry, News, Subject},
     plan::Notice,
     ports::Remark,
     values::{CertificateName, ContainerName, Digest, NewsEvent, Timestamp},
@@ -148,6 +148,18 @@ fn certificate(event: &Event) -> Option<&CertificateName> {
     }
 }
 
+/// An event as it is kept to be looked up; nothing where it has no name, or is only for those who look for a mistake.
+pub fn kept(event: &Event, now: Timestamp) -> Option<HistoryEntry> {
+    let names = names(event);
+    (!names.is_empty() && event.level() <= Level::INFO).then(|| HistoryEntry {
+        at: now,
+        event: event.name().to_owned(),
+        level: level(event).to_owned(),
+        names,
+        text: shortened(&event.to_string()),
+    })
+}
+
 /// The names of certificates, hosts and containers that an event is about.
 fn names(event: &Event) -> Vec<String> {
     let mut names: Vec<_> = certificate(event)
@@ -164,7 +176,24 @@ fn names(event: &Event) -> Vec<String> {
         | Event::ConsumerStopped { consumer }
         | Event::Refused { consumer, .. }
         | Event::TemplatesRefused { consumer, .. }
-        | Event::Unproven { consumer, .. } => names.push(consumer.to_string()),
+        | Event::Unproven { consumer, .. }
+        | Event::TakenBack { consumer, .. }
+        | Event::Proven { consumer, .. }
+        | Event::ConsumerRuns { consumer } => names.push(consumer.to_string()),
+        Event::ComplaintOver { complaint } => names.push(complaint.origin.bearer.to_string()),
+        Event::NoticeOver { notice } => names.push(notice.certificate.to_string()),
+        Event::Step { subject, .. }
+        | Event::FailureOver { subject }
+        | Event::RecordAwaited { subject, .. } => names.push(super::named(subject).to_owned()),
+        Event::RecordLeft { certificate, .. }
+        | Event::SelfCheckUnsure { certificate, .. }
+        | Event::RenewalSuggested { certificate, .. }
+        | Event::ShorterChain { certificate, .. }
+        | Event::MoreNames { certificate, .. } => names.push(certificate.to_string()),
+        Event::SiteSeen { host, .. }
+        | Event::SiteKept { host, .. }
+        | Event::SiteGone { host, .. } => names.push(host.to_string()),
+        Event::Waits { container, .. } => names.push(container.to_string()),
         _ => {}
     }
     let mut seen = BTreeSet::new();

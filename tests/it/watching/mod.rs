@@ -9,6 +9,7 @@ mod crowd;
 mod figures;
 mod flapping;
 mod gaps;
+mod history;
 mod names;
 mod notify;
 mod pages;
