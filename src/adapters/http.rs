@@ -35,6 +35,9 @@ const WHO: &str = concat!(
     " instant-acme/0.8"
 );
 
+/// The name alone, for those that are no CA.
+const NAME: &str = concat!("quaymaster/", env!("CARGO_PKG_VERSION"));
+
 /// How long a request may take, and how long its answer may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -201,16 +204,25 @@ impl HttpClient {
         answer
     }
 
+    /// Sends a request whose URL may be a secret, and looks at nothing but the head of the answer, which may hold some, too.
+    ///
+    /// # Errors
+    /// When there is no answer within the limits.
+    pub async fn send_unseen(
+        &self,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<()>, HttpError> {
+        request
+            .headers_mut()
+            .insert(USER_AGENT, HeaderValue::from_static(NAME));
+        let asked = self.client.request(request.map(Full::new));
+        let answer = tokio::time::timeout(self.limits.whole, asked).await;
+        let answer = answer.map_err(|_| HttpError::Silent(self.limits.whole))?;
+        Ok(answer.map_err(unanswered)?.map(drop))
+    }
+
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, HttpError> {
-        let answer =
-            self.client
-                .request(request)
-                .await
-                .map_err(|error| match error.is_connect() {
-                    true if is_about_dates(&error) => HttpError::Dates(error.into()),
-                    true => HttpError::Connect(error.into()),
-                    false => HttpError::Cut(error.into()),
-                })?;
+        let answer = self.client.request(request).await.map_err(unanswered)?;
         let (head, body) = answer.into_parts();
         let whole = Limited::new(body, self.limits.body).collect().await;
         let whole = whole.map_err(|error| match error.is::<LengthLimitError>() {
@@ -218,6 +230,15 @@ impl HttpClient {
             false => HttpError::Cut(error),
         })?;
         Ok(Response::from_parts(head, whole.to_bytes()))
+    }
+}
+
+/// Why a request has no answer.
+fn unanswered(error: hyper_util::client::legacy::Error) -> HttpError {
+    match error.is_connect() {
+        true if is_about_dates(&error) => HttpError::Dates(error.into()),
+        true => HttpError::Connect(error.into()),
+        false => HttpError::Cut(error.into()),
     }
 }
 

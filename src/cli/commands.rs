@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
     Call, Exit, Failure, account, authorize, by_hand, check, explain, forget, health, import, info,
-    issue, manual, once, plan, records, reference, register, release, render, renew, renew_folder,
+    issue, manual, notify, once, plan, records, reference, register, release, render, renew, renew_folder,
     revoke, status, upgrade, watch,
 };
 
@@ -106,7 +106,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "explain",
         about: "one name told as a story: which container and label ask for it, which proxy serves it from which file, \
                 which certificate and why that one, what was tried, what is really served now, and what to do next. \
-                Exits with 0 when it is served well, else with 3",
+                Exits with 0 when it is served well, else with 3. `--history`: what has happened to it instead, as state has it; \
+                a container's name does, too",
         examples: &[(
             "docker exec NAME /quaymaster explain shop.example",
             "why shop.example is as it is",
@@ -116,7 +117,14 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 .value_name("NAME")
                 .required(true)
                 .help("the host name");
-            command.arg(name).arg(format(&["text", "json"]))
+            let history = Arg::new("history")
+                .long("history")
+                .action(ArgAction::SetTrue);
+            let history = history.help("tell what has happened, the latest last");
+            command
+                .arg(name)
+                .arg(history)
+                .arg(format(&["text", "json"]))
         },
         run: explain::run,
     },
@@ -191,6 +199,23 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 .arg(format(&["text", "json"]).requires("folder"))
         },
         run: renew::run,
+    },
+    CommandRow {
+        name: "notify",
+        about: "sends a test message to the receiver of a table [notify.NAME], as the daemon would. Exits with 3 when it is \
+                not taken, and says why",
+        examples: &[(
+            "docker exec NAME /quaymaster notify --test phone",
+            "is the table [notify.phone] right?",
+        )],
+        arguments: |command| {
+            let test = Arg::new("test")
+                .long("test")
+                .value_name("NAME")
+                .required(true);
+            command.arg(test.help("the name of the table"))
+        },
+        run: notify::run,
     },
     CommandRow {
         name: "release",

@@ -3,9 +3,10 @@ use std::io;
 use super::renew::exit_of;
 use crate::{
     observe::Blame,
-    ports::{AuthorityError, DiskError, EngineError},
+    ports::{AuthorityError, DiskError, EngineError, NotifierError},
     render::TemplateError,
     settings::SettingsError,
+    values::NotifyTableError,
 };
 
 /// The exit code of the program, as scripts see it.
@@ -58,7 +59,7 @@ pub const EXITS: &[ExitRow] = &[
         exit: Exit::Partly,
         meaning: "something failed, is wrong or can't be followed, the rest was done (by `plan`: told); a template failed; \
                   `health`: the daemon does not turn; `import`: the certificate can't be used, or another has its place; `register`: the CA does not take the e-mail \
-                  address; `account`: the CA does not take the account as valid",
+                  address; `account`: the CA does not take the account as valid; `notify`: the message was not taken",
     },
     ExitRow {
         exit: Exit::Engine,
@@ -109,6 +110,13 @@ pub(super) enum Failure {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error(transparent)]
+    Receiver(#[from] NotifyTableError),
+    #[error("[notify.{receiver}] has not taken the message")]
+    NotDelivered {
+        receiver: String,
+        source: NotifierError,
+    },
     #[error("the output can't be written")]
     Output(#[source] io::Error),
 }
@@ -116,13 +124,16 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Usage(_) | Self::Disk(_) => Exit::Usage,
+            Self::Settings(_) | Self::Usage(_) | Self::Disk(_) | Self::Receiver(_) => Exit::Usage,
             Self::Authority(AuthorityError::Terms { .. } | AuthorityError::Ours { .. }) => {
                 Exit::Usage
             }
             Self::Authority(error) if error.is_refusal() => Exit::Refused,
             Self::Engine(EngineError::Address(_)) => Exit::Usage,
-            Self::Template(_) | Self::Unusable(_) | Self::InTheWay(_) => Exit::Partly,
+            Self::Template(_)
+            | Self::Unusable(_)
+            | Self::InTheWay(_)
+            | Self::NotDelivered { .. } => Exit::Partly,
             Self::Order { blame, .. } => exit_of(*blame),
             Self::Engine(_) => Exit::Engine,
             Self::Authority(_) => Exit::Authority,

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt::Write, io::ErrorKind, net::SocketAddr};
 use serde::Serialize;
 
 use super::{
-    Call, Exit, Failure, block_on, json, print, setup, table,
+    Call, Exit, Failure, block_on, history, json, print, setup, table,
     terminal::{Paint, width},
 };
 use crate::{
@@ -36,6 +36,9 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         .get_one::<String>("name")
         .map(String::as_str)
         .unwrap_or_default();
+    if call.options.get_flag("history") {
+        return history::run(call, word);
+    }
     let host = Host::parse(word)
         .map_err(|error| Failure::Usage(format!("{word:?} is no host name: {error}")))?;
     block_on(async {

@@ -16,6 +16,7 @@ pub(super) async fn show_pages(call: &Call) -> Result<Questions, Failure> {
     let (pages, questions) = LoopPages::new(
         at,
         setup::folders(call, None),
+        setup::histories(call),
         settings.metrics_also.clone(),
     )
     .map_err(|error| Failure::Bug {

@@ -1,4 +1,4 @@
-use super::{Call, Exit, Failure, block_on, setup};
+use super::{Call, Exit, Failure, block_on, notifying, setup};
 use crate::{adapters::disk::Lock, daemon::Settled};
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
@@ -17,6 +17,9 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         folders.give_keys();
         let mut daemon = setup::daemon(call, engine, folders, own.container(), mark_host)?;
         daemon.doubt = setup::complaint(&own);
+        notifying::check(call, own.container())?;
+        daemon.notifying = notifying::begin(call, false)?;
+        daemon.recording = setup::recording(call);
         setup::listen(call, &mut daemon).await?;
         setup::agreed(call, &daemon).await?;
         let _shown = call.progress.show();

@@ -10,8 +10,13 @@ use crate::{
     desire::{DIALECTS, KINDS, LABELS},
     render::{BUILT_IN, FILTERS, fields, lenient_fields},
     report::metrics::{METRICS, MetricRow},
-    settings::{CA_SETTINGS, DNS_SETTINGS, DefaultValue, OUTPUT_SETTINGS, SETTINGS},
-    values::{CA_PRESETS, DNS_PROVIDERS, DnsProvider, LAYOUTS, LayoutRow},
+    settings::{
+        CA_SETTINGS, DNS_SETTINGS, DefaultValue, NOTIFY_SETTINGS, OUTPUT_SETTINGS, SETTINGS,
+    },
+    values::{
+        CA_PRESETS, DNS_PROVIDERS, DnsProvider, LAYOUTS, LayoutRow, NEWS_EVENTS, NOTIFY_FORMATS,
+        NewsEvent, NotifyFormat,
+    },
 };
 
 /// A table to look things up in.
@@ -83,13 +88,13 @@ const SOURCES: &[Source] = &[
         name: "ca-settings",
         title: "Settings of one CA",
         columns: &["key", "default", "meaning"],
-        rows: ca_settings,
+        rows: || CA_SETTINGS.iter().map(setting).collect(),
     },
     Source {
         name: "dns-settings",
         title: "Settings of one way to set DNS records",
         columns: &["key", "default", "meaning"],
-        rows: dns_settings,
+        rows: || DNS_SETTINGS.iter().map(setting).collect(),
     },
     Source {
         name: "dns-providers",
@@ -98,10 +103,28 @@ const SOURCES: &[Source] = &[
         rows: dns_providers,
     },
     Source {
+        name: "notify-settings",
+        title: "Settings of one receiver of news",
+        columns: &["key", "default", "meaning"],
+        rows: || NOTIFY_SETTINGS.iter().map(setting).collect(),
+    },
+    Source {
+        name: "notify-formats",
+        title: "Formats of news",
+        columns: &["format", "needs", "what it is"],
+        rows: notify_formats,
+    },
+    Source {
+        name: "notify-events",
+        title: "Events that can be sent",
+        columns: &["event", "group", "its end", "meaning"],
+        rows: notify_events,
+    },
+    Source {
         name: "output-settings",
         title: "Settings of one output",
         columns: &["key", "default", "meaning"],
-        rows: output_settings,
+        rows: || OUTPUT_SETTINGS.iter().map(setting).collect(),
     },
     Source {
         name: "dialects",
@@ -297,14 +320,6 @@ fn settings() -> Vec<Vec<Cell>> {
     SETTINGS.iter().map(setting).collect()
 }
 
-fn ca_settings() -> Vec<Vec<Cell>> {
-    CA_SETTINGS.iter().map(setting).collect()
-}
-
-fn dns_settings() -> Vec<Vec<Cell>> {
-    DNS_SETTINGS.iter().map(setting).collect()
-}
-
 fn dns_providers() -> Vec<Vec<Cell>> {
     let row = |row: &DnsProvider| {
         vec![
@@ -317,8 +332,26 @@ fn dns_providers() -> Vec<Vec<Cell>> {
     DNS_PROVIDERS.iter().map(row).collect()
 }
 
-fn output_settings() -> Vec<Vec<Cell>> {
-    OUTPUT_SETTINGS.iter().map(setting).collect()
+fn notify_formats() -> Vec<Vec<Cell>> {
+    let row = |row: &NotifyFormat| {
+        let url = row.url.map_or("url", |_| "");
+        let needs = [url].into_iter().filter(|url| !url.is_empty());
+        let needs: Vec<_> = needs.chain(row.needs.iter().copied()).collect();
+        vec![code(row.name), words(needs.join(", ")), words(row.doc)]
+    };
+    NOTIFY_FORMATS.iter().map(row).collect()
+}
+
+fn notify_events() -> Vec<Vec<Cell>> {
+    let row = |row: &NewsEvent| {
+        vec![
+            code(row.name),
+            words(row.group),
+            words(row.over.unwrap_or_default()),
+            words(row.doc),
+        ]
+    };
+    NEWS_EVENTS.iter().map(row).collect()
 }
 
 fn setting<T>(row: &crate::settings::SettingRow<T>) -> Vec<Cell> {

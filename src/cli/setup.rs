@@ -10,7 +10,7 @@ use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeAuthority},
         clock::SystemClock,
-        disk::{self, Folders, Lock},
+        disk::{self, Folders, HistoryFiles, Lock},
         dns::{DnsOutside, DnsResolver, RecordResponder},
         engine::{
             DockerEngine, Doubt, OwnContainer, OwnProcess, RecordedEngine, TlsFiles, own_container,
@@ -21,13 +21,14 @@ use crate::{
         templates::TemplateFolder,
         visitor::TcpVisitor,
     },
-    daemon::{BREATH, Daemon, MISSED, Questions},
+    daemon::{BREATH, Daemon, MISSED, Notifying, Questions, Recording},
     desire::{self, Complaint, Origin},
     observe::Bearer,
     plan,
     ports::{
         AccountDesk, Authorities, AuthorityError, Clock, DetailedEngine, DiskError, Engine,
-        EngineError, Issuing, Ports, Probe, Remark, Resolver, Responder, TemplateFiles, Visitor,
+        EngineError, Histories, Issuing, Ports, Probe, Remark, Resolver, Responder, TemplateFiles,
+        Visitor,
     },
     report::{Event, explain::Works, report},
     settings::Settings,
@@ -122,6 +123,16 @@ pub(super) fn folders(call: &Call, own: Option<&Bearer>) -> Rc<Folders> {
     Rc::new(folders.keys_of(call.settings.keys))
 }
 
+/// The history of names in state.
+pub(super) fn histories(call: &Call) -> Rc<dyn Histories> {
+    Rc::new(HistoryFiles::new(&call.settings.state, tell))
+}
+
+/// Keeps the history of names from now on.
+pub(super) fn recording(call: &Call) -> Recording {
+    Recording::begin(histories(call), Rc::new(SystemClock))
+}
+
 fn certificates(call: &Call, own: Option<&Bearer>) -> PathBuf {
     let named = call.settings.certificates.clone();
     let mounted = || is_mounted(own, CERTIFICATES).then(|| CERTIFICATES.into());
@@ -178,6 +189,8 @@ pub(super) fn daemon(
         own: own.map(|own| own.id.clone()),
         doubt: None,
         questions: Questions::default(),
+        notifying: Notifying::default(),
+        recording: Recording::default(),
     })
 }
 

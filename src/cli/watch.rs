@@ -5,7 +5,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Call, Exit, Failure, block_on, listening, setup};
+use super::{Call, Exit, Failure, block_on, listening, notifying, setup};
 use crate::{
     adapters::{
         disk::Lock,
@@ -43,15 +43,20 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 async fn begin(call: &Call) -> Result<(crate::daemon::Daemon, Lock), Failure> {
     let lock = stand_by(&call.settings.state).await?;
     setup::check_records(call)?;
+    let recording = setup::recording(call);
     let engine = setup::engine(call)?;
     let questions = listening::show_pages(call).await?;
+    let notifying = notifying::begin(call, true)?;
     let own = reach(call, &engine).await?;
+    notifying::check(call, own.container())?;
     let folders = setup::folders(call, own.container());
     let mark_host = folders.mark_host()?;
     folders.give_keys();
     let mut daemon = setup::daemon(call, engine, folders, own.container(), mark_host)?;
     daemon.doubt = setup::complaint(&own);
     daemon.questions = questions;
+    daemon.notifying = notifying;
+    daemon.recording = recording;
     setup::listen(call, &mut daemon).await?;
     setup::agreed(call, &daemon).await?;
     report(&Event::Started {

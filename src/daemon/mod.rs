@@ -8,8 +8,10 @@ mod hosts;
 mod ledger;
 mod left_records;
 mod lives;
+mod notifying;
 mod outputs;
 mod pages;
+mod recording;
 mod releases;
 mod renewals;
 mod survey;
@@ -31,7 +33,7 @@ use crate::{
     desire::{self, Complaint, Desired, Reading},
     execute::{Learned, Outcome, execute},
     generate,
-    observe::{Attempt, Forget, Subject},
+    observe::{Forget, Subject},
     plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, Listening, Tally, chain, listen, report},
@@ -39,14 +41,16 @@ use crate::{
     watching::{self, EngineUpdate, Watched, changes},
 };
 
+pub use notifying::{Notifying, Receiver};
 pub use outputs::Outputs;
 pub use pages::{LoopPages, Questions};
+pub use recording::Recording;
 pub use survey::{ForeseeError, Survey};
 
 use facts::Facts;
 use left_records::LeftRecords;
 use renewals::{RenewalReads, RenewalReport};
-use telling::Told;
+use telling::{Told, report_failure, why};
 use templates::InUse;
 use time_of_day::TimeOfDay;
 
@@ -84,6 +88,10 @@ pub struct Daemon {
     pub doubt: Option<Complaint>,
     /// Where somebody asks how everything is.
     pub questions: Questions,
+    /// Who hears of what happens.
+    pub notifying: Notifying,
+    /// What keeps the history of names.
+    pub recording: Recording,
 }
 
 /// The end of `once`.
@@ -205,6 +213,8 @@ impl Daemon {
     pub async fn once(self) -> Result<Settled, EngineError> {
         let mut turning = Loop::new(self).settled().await?;
         turning.render_outputs().await?;
+        turning.daemon.notifying.deliver_once().await;
+        turning.daemon.recording.keep();
         let clean = turning.told.is_clean()
             && turning.templates.faults().is_empty()
             && !turning.has_failed();
@@ -310,6 +320,8 @@ impl Loop {
         }
         let desired = self.desired();
         self.facts.write_attempts_back(&self.daemon.ports, &desired);
+        self.daemon.notifying.keep();
+        self.daemon.recording.keep();
     }
 
     fn begin(&mut self, mut action: Action) {
@@ -453,35 +465,6 @@ impl Loop {
                 self.facts.observed.attempts.insert(subject, attempt);
             }
         }
-    }
-}
-
-/// Tells of a try that failed; of a record that is waited for, once.
-fn report_failure(subject: &Subject, attempt: &Attempt) {
-    let (subject, again) = (subject.clone(), plan::next_try(subject, attempt));
-    let problem = attempt.problem.clone().unwrap_or_default();
-    match attempt.retry {
-        Retry::Propagation(_) if attempt.looks > 1 => {}
-        Retry::Propagation(_) => report(&Event::RecordAwaited { subject, problem }),
-        _ => report(&Event::Failed {
-            subject,
-            problem,
-            again: Some(again),
-        }),
-    }
-}
-
-fn why(action: &Action) -> String {
-    match action {
-        Action::Obtain(obtain) => obtain.why.to_string(),
-        Action::FallBack(fallback) => fallback.why.to_string(),
-        Action::TakeBack(_) => plan::Why::ConsumerDied.to_string(),
-        Action::Deploy(deploy) => deploy
-            .why
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::{
 use super::{BREATH, Loop, MISSED};
 use crate::{
     plan,
-    ports::{Pages, Pieces, ShownPage, Vitals},
+    ports::{Histories, Pages, Pieces, ShownPage, Vitals},
     report::{
         Event, Overview, chain, metrics,
         page::{PageError, PageTemplates, page},
@@ -46,6 +46,7 @@ pub struct Questions {
 pub struct LoopPages {
     ask: mpsc::Sender<Question>,
     vitals: Rc<dyn Vitals>,
+    histories: Rc<dyn Histories>,
     sets: BTreeSet<MetricSet>,
     templates: PageTemplates,
 }
@@ -58,12 +59,14 @@ impl LoopPages {
     pub fn new(
         at: SocketAddr,
         vitals: Rc<dyn Vitals>,
+        histories: Rc<dyn Histories>,
         sets: BTreeSet<MetricSet>,
     ) -> Result<(Self, Questions), PageError> {
         let (ask, asked) = mpsc::channel(MOST_WAITING);
         let pages = Self {
             ask,
             vitals,
+            histories,
             sets,
             templates: PageTemplates::new()?,
         };
@@ -128,8 +131,14 @@ impl Pages for LoopPages {
                 media_type: metrics::MEDIA_TYPE,
                 body: Box::new(metrics::metrics(Rc::new(overview), &self.sets)),
             },
-            _ => page(path, query, Rc::new(overview), &self.templates)
-                .unwrap_or_else(|| ShownPage::text(404, "there is no such page; see /\n")),
+            _ => page(
+                path,
+                query,
+                Rc::new(overview),
+                &self.templates,
+                &*self.histories,
+            )
+            .unwrap_or_else(|| ShownPage::text(404, "there is no such page; see /\n")),
         }
     }
 }

@@ -12,10 +12,13 @@ use itertools::{EitherOrBoth, Itertools};
 use super::Loop;
 use crate::{
     desire::{Complaint, Consumer, Desired},
-    plan::{Notice, Plan},
-    ports::DiskError,
+    observe::{Attempt, Subject},
+    plan::{self, Action, Notice, Plan},
+    ports::{DiskError, Remark},
     report::{Event, Status, chain, report},
-    values::{CertificateName, ContainerId, ContainerName, KeyedTable, TableChange, Timestamp},
+    values::{
+        CertificateName, ContainerId, ContainerName, KeyedTable, Retry, TableChange, Timestamp,
+    },
 };
 
 /// Time that the status document waits: actions that began in a turn come first, and a burst of turns is one document.
@@ -27,12 +30,16 @@ const DOCUMENT_SHARE: u32 = 100;
 /// The reports so far, so that each is made once.
 #[derive(Default)]
 pub(super) struct Told {
-    complaints: Rc<BTreeSet<Complaint>>,
+    pub(super) complaints: Rc<BTreeSet<Complaint>>,
     consumers: BTreeMap<ContainerName, Rc<Consumer>>,
     missed: BTreeSet<ContainerId>,
     waiting: BTreeSet<ContainerName>,
-    notices: BTreeSet<Notice>,
-    faults: BTreeSet<String>,
+    pub(super) notices: BTreeSet<Notice>,
+    pub(super) faults: BTreeSet<String>,
+    /// What fails.
+    pub(super) failures: BTreeSet<Subject>,
+    /// Why no sign of life can be left.
+    breath: Option<String>,
     /// Where pages can be looked at by others than those on this machine.
     pub(super) exposed: BTreeSet<SocketAddr>,
     document: Document,
@@ -137,6 +144,7 @@ impl Loop {
         }
         self.told.complaints = Rc::new(complaints);
         self.tell_faults(fault.map(|fault| chain(&fault)));
+        self.tell_failures(desired);
         let document = &mut self.told.document;
         document.of = Some((Rc::clone(desired), Rc::new(plan)));
         document.is_new = true;
@@ -175,7 +183,7 @@ impl Loop {
         self.told.document.took = ports.clock.now().since(began);
         if unwritten != self.told.document.unwritten {
             self.told.document.unwritten = unwritten;
-            self.tell_faults(None);
+            self.tell_faults(self.told.breath.clone());
         }
     }
 
@@ -185,13 +193,17 @@ impl Loop {
             .facts
             .faults()
             .into_iter()
-            .chain(breath)
+            .chain(breath.clone())
             .chain(unwritten)
             .collect();
+        self.told.breath = breath;
         for problem in faults.difference(&self.told.faults) {
             report(&Event::DiskFault {
                 problem: problem.clone(),
             });
+        }
+        for problem in self.told.faults.difference(&faults).cloned() {
+            report(&Event::Met(Remark::DiskFaultOver { problem }));
         }
         self.told.faults = faults;
     }
@@ -286,5 +298,35 @@ fn tell_sites(before: Option<&Rc<Consumer>>, now: Option<&Rc<Consumer>>) {
                 });
             }
         }
+    }
+}
+
+/// Tells of a try that failed; of a record that is waited for, once.
+pub(super) fn report_failure(subject: &Subject, attempt: &Attempt) {
+    let (subject, again) = (subject.clone(), plan::next_try(subject, attempt));
+    let problem = attempt.problem.clone().unwrap_or_default();
+    match attempt.retry {
+        Retry::Propagation(_) if attempt.looks > 1 => {}
+        Retry::Propagation(_) => report(&Event::RecordAwaited { subject, problem }),
+        _ => report(&Event::Failed {
+            subject,
+            problem,
+            again: Some(again),
+        }),
+    }
+}
+
+/// The reasons of an action, in words.
+pub(super) fn why(action: &Action) -> String {
+    match action {
+        Action::Obtain(obtain) => obtain.why.to_string(),
+        Action::FallBack(fallback) => fallback.why.to_string(),
+        Action::TakeBack(_) => plan::Why::ConsumerDied.to_string(),
+        Action::Deploy(deploy) => deploy
+            .why
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }

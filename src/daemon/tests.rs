@@ -78,6 +78,8 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         own: None,
         doubt: None,
         questions: Questions::default(),
+        notifying: Notifying::default(),
+        recording: Recording::default(),
     }
 }
 

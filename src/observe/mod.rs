@@ -10,6 +10,7 @@ mod clock_gap;
 mod event;
 mod forget;
 mod hand_order;
+mod history;
 mod holder;
 mod installed;
 mod interest;
@@ -17,6 +18,7 @@ mod ledger;
 mod life;
 mod mounts;
 mod name_look;
+mod news;
 mod part_name;
 mod release;
 mod removed;
@@ -42,6 +44,7 @@ pub use clock_gap::ClockGap;
 pub use event::{EngineEvent, EventKind};
 pub use forget::{CertificateUser, Forget, Forgotten};
 pub use hand_order::{HandOrder, HandStage, HandTask};
+pub use history::{HistoryEntry, MOST_ENTRIES};
 pub use holder::Holder;
 pub use installed::{
     CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,
@@ -54,6 +57,7 @@ pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, mount_of, so
 pub use name_look::{
     Addresses, CaaIssuer, CaaRecord, CaaRecords, LookupFault, NameLook, Visit, VisitEnd,
 };
+pub use news::{Happening, News, NewsBook, OpenMatter, OwedNews};
 pub use part_name::PartName;
 pub use release::{Release, Released};
 pub use removed::Removed;

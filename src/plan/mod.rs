@@ -31,6 +31,7 @@ mod ledger;
 mod life;
 mod needs;
 mod newer;
+pub mod news;
 mod notice;
 mod obtain;
 mod pages;

@@ -13,8 +13,10 @@ mod disk_error;
 mod engine;
 mod hand_orders;
 mod helper_lists;
+mod history;
 mod imports;
 mod ledger;
+mod notifier;
 mod orders;
 mod pages;
 mod probe;
@@ -55,11 +57,13 @@ pub use hand_orders::{
     CertificateKey, HandOrders, Hands, IssuedCertificate, IssuedFiles, IssuedKey, Waited,
 };
 pub use helper_lists::{HelperLists, ListPlace};
+pub use history::{FoundEntries, Histories};
 pub use imports::{
     ClientCertificate, ClientFolder, ImportOutcome, ImportedCertificate, Imports, LeftThere,
     Standing,
 };
 pub use ledger::{Ledgers, WrittenLedger};
+pub use notifier::{Message, NewsBooks, Notifier, NotifierError};
 pub use orders::{OrderRecord, Orders};
 pub use pages::{Pages, Pieces, ShownPage};
 pub use probe::{Page, Probe, ProbeError, Served};

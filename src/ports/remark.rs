@@ -124,6 +124,46 @@ events! {
         ("{}: the settings owner and mode can't be followed, and it stays as it was: {problem}. That takes the capability \
           CHOWN; and DAC_READ_SEARCH, unless mode lets a group read that quaymaster is in", path.display());
 
+    /// News can't be delivered to a receiver. Told once, until it can.
+    NotDelivered {
+        /// Its table.
+        receiver: String,
+        /// Why.
+        problem: String,
+        /// How much it has to be told.
+        owed: usize,
+    } => "not-delivered", Level::WARN,
+        ("[notify.{receiver}] is not told what happens: {problem}. It is tried again, with growing pauses up to an hour; \
+          {owed} messages wait");
+
+    /// News is delivered to a receiver again.
+    DeliveredAgain {
+        /// Its table.
+        receiver: String,
+    } => "delivered-again", Level::INFO, ("[notify.{receiver}] is told again what happens");
+
+    /// What a receiver has to be told can't be written down.
+    NewsNotKept {
+        /// Its table.
+        receiver: String,
+        /// Why.
+        problem: String,
+    } => "news-not-kept", Level::ERROR,
+        ("[notify.{receiver}]: what it has to be told does not outlive quaymaster: {problem}");
+
+    /// What happens can't be kept to be looked up.
+    HistoryNotKept {
+        /// Why.
+        problem: String,
+    } => "history-not-kept", Level::WARN,
+        ("what happens is in the log alone, and not in the history of names: {problem}");
+
+    /// Something on disk is as it should be again.
+    DiskFaultOver {
+        /// What was wrong.
+        problem: String,
+    } => "disk-fault-over", Level::INFO, ("no longer so: {problem}");
+
     /// A container is left out of what is seen.
     ContainerLeftOut {
         /// Which, as far as that is known, and why.

@@ -4,7 +4,9 @@ mod default_config;
 mod event;
 pub mod explain;
 mod finding;
+mod message;
 pub mod metrics;
+pub mod news;
 mod output;
 mod overview;
 pub mod page;
@@ -17,6 +19,7 @@ pub use default_config::tell_default_config;
 pub(crate) use event::named;
 pub use event::{Event, OrderStage};
 pub use finding::{Finding, FindingState, Findings, start_it};
+pub use message::{MessageTemplate, sample as sample_news};
 pub use output::OutputStatus;
 pub use overview::Overview;
 pub use status::{

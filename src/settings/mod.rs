@@ -6,6 +6,7 @@
 mod cas;
 mod dialects;
 mod dns;
+mod notify;
 mod outputs;
 mod table;
 mod values;
@@ -21,18 +22,20 @@ use thiserror::Error;
 
 use crate::values::{
     Block, CaTable, CaTableError, CertificateName, ChallengeType, DnsName, DnsTable, DnsTableError,
-    FallbackRule, Grants, Host, Issuers, KeyAccess, KeyType, MetricSet, Output, OutputError,
-    Profile, VariableNames, nearest,
+    FallbackRule, Grants, Host, Issuers, KeyAccess, KeyType, MetricSet, NotifyTable,
+    NotifyTableError, Output, OutputError, Profile, VariableNames, nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
 pub use dialects::DialectTables;
 pub use dns::DNS_SETTINGS;
 use dns::WrittenDns;
+pub use notify::NOTIFY_SETTINGS;
+use notify::WrittenNotify;
 pub use outputs::OUTPUT_SETTINGS;
 use outputs::WrittenOutputs;
-use table::TABLE;
 pub use table::{DefaultValue, SETTINGS, SettingRow};
+use table::{SECRET_TABLES, TABLE};
 
 /// All settings, as meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +92,8 @@ pub struct Settings {
     pub dns: Option<String>,
     /// The tables `[dns.NAME]`: ways to set TXT records.
     pub dns_tables: DnsTable,
+    /// The tables `[notify.NAME]`: who is told what happens.
+    pub notify: NotifyTable,
     /// Whether names are looked at before a CA is asked.
     pub self_check: bool,
     /// The DNS server of look-ups, if it was named.
@@ -159,6 +164,9 @@ pub enum SettingsError {
     /// A table of a way to set records that is none.
     #[error(transparent)]
     Dns(#[from] DnsTableError),
+    /// A table of a receiver that is none.
+    #[error(transparent)]
+    Notify(#[from] NotifyTableError),
     /// A table of an output that is none.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -192,6 +200,7 @@ impl Settings {
         // Before the setting that names one of them.
         settings.cas = cas::read(file.cas, &written.environment)?;
         settings.dns_tables = dns::read(file.dns, &written.environment)?;
+        settings.notify = notify::read(file.notify, &written.environment)?;
         settings.dialect_tables = dialects::read(file.dialects, &written.environment);
         settings.outputs = outputs::read(file.outputs, &written.environment)?;
         for row in SETTINGS {
@@ -249,6 +258,7 @@ impl Settings {
             challenge: ChallengeType::default(),
             dns: None,
             dns_tables: DnsTable::default(),
+            notify: NotifyTable::default(),
             self_check: true,
             resolver: None,
             key_type: KeyType::Ec256,
@@ -285,7 +295,10 @@ impl<T> SettingRow<T> {
     fn take(&self, into: &mut T, written: &Written) -> Result<(), SettingsError> {
         let Written { origin, value } = written;
         (self.read)(into, value.trim()).map_err(|problem| SettingsError::Value {
-            origin: format!("{origin}={value:?}"),
+            origin: match self.value {
+                SECRET_TABLES => origin.clone(),
+                _ => format!("{origin}={value:?}"),
+            },
             problem,
             syntax: self.value,
             example: self.example,
@@ -307,6 +320,7 @@ struct FileValues {
     values: BTreeMap<String, Written>,
     cas: WrittenCas,
     dns: WrittenDns,
+    notify: WrittenNotify,
     dialects: DialectTables,
     outputs: WrittenOutputs,
 }
@@ -321,6 +335,8 @@ const DIALECTS: &str = "dialects";
 const ORDER: &str = "order";
 /// The setting that is tables `[outputs.NAME]`, and nothing else.
 const OUTPUTS: &str = "outputs";
+/// The setting that is tables `[notify.NAME]`, and nothing else.
+const NOTIFY: &str = "notify";
 
 /// The file's keys with their places and values.
 fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsError> {
@@ -340,6 +356,10 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsE
         let value = match value {
             toml::Value::Table(table) if row.name == OUTPUTS => {
                 read.outputs = outputs::of_file(table, &origin)?;
+                continue;
+            }
+            toml::Value::Table(table) if row.name == NOTIFY => {
+                read.notify = notify::of_file(table, &origin)?;
                 continue;
             }
             toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
@@ -468,6 +488,7 @@ fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
             && name.as_str() != "QUAYMASTER_CONFIG"
             && !cas::is_variable(name)
             && !dns::is_variable(name)
+            && !notify::is_variable(name)
             && !dialects::is_variable(name)
             && !outputs::is_variable(name)
             && SETTINGS.iter().all(|row| row.variable() != **name)

@@ -1,7 +1,7 @@
 //! The rows of the settings table.
 
 use super::{
-    Settings, outputs,
+    Settings, notify, outputs,
     values::{
         deletion, domain, duration, fallback, fallback_days, filled, folder, is_json, label_prefix,
         listening, names, resync, server, set, some_words, truth,
@@ -38,6 +38,8 @@ pub enum DefaultValue {
 
 /// The syntax of a setting that is a table in the file.
 pub(super) const TABLE: &str = "TABLE";
+/// The syntax of one that is tables in the file, whose text is shown nowhere: there may be secrets in it.
+pub(super) const SECRET_TABLES: &str = "TABLES";
 
 /// Every setting there is.
 pub const SETTINGS: &[SettingRow] = &[
@@ -158,6 +160,15 @@ pub const SETTINGS: &[SettingRow] = &[
               [outputs.NAME] in the file, variables such as QUAYMASTER_OUTPUTS__NAME__TEMPLATE, or lines of TOML elsewhere",
         example: "hosts = { template = \"/templates/hosts.tmpl\", target = \"/shared/hosts\" }",
         read: |settings, value| set(&mut settings.outputs, outputs::of_text(value)),
+    },
+    SettingRow {
+        name: "notify",
+        value: SECRET_TABLES,
+        default: DefaultValue::Words("none"),
+        doc: "who is told what happens, by HTTP or by a command of yours: tables [notify.NAME] in the file, or variables such \
+              as QUAYMASTER_NOTIFY__NAME__URL",
+        example: "phone = { url = \"https://ntfy.sh/TOPIC\", format = \"ntfy\" }",
+        read: |settings, value| set(&mut settings.notify, notify::of_text(value)),
     },
     SettingRow {
         name: "template-env",

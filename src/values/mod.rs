@@ -28,6 +28,8 @@ mod limit;
 mod metric_set;
 mod names;
 mod nearest;
+mod news_event;
+mod notify_settings;
 mod output;
 mod owner;
 mod probe_port;
@@ -65,6 +67,10 @@ pub use limit::{CaLimits, Limit};
 pub use metric_set::MetricSet;
 pub use names::{CertificateName, ContainerId, ContainerName, FileName, NameError};
 pub use nearest::nearest;
+pub use news_event::{NEWS_EVENTS, NewsChoice, NewsEvent};
+pub use notify_settings::{
+    NOTIFY_FORMATS, NotifyFormat, NotifySettings, NotifyTable, NotifyTableError,
+};
 pub use output::{Output, OutputError, OutputSettings};
 pub use owner::{KeyAccess, Owner};
 pub use probe_port::{ProbePort, ProbePortError, Protocol};

@@ -23,6 +23,13 @@ const PLACES: &[(&str, &str, &str)] = &[
     ("docs/cas.md", "## A CA of your own", "ca-settings"),
     ("docs/dns.md", "## Keys of the table", "dns-settings"),
     ("docs/dns.md", "## Providers", "dns-providers"),
+    (
+        "docs/notifications.md",
+        "## Keys of the table",
+        "notify-settings",
+    ),
+    ("docs/notifications.md", "## Formats", "notify-formats"),
+    ("docs/notifications.md", "## Events", "notify-events"),
     ("docs/templates.md", "## Filters", "filters"),
     (
         "docs/templates.md",

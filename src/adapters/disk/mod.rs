@@ -24,6 +24,8 @@
 //! state/releases/NAME.json                        a request to hand a host over, and what became of it
 //! state/forgets/NAME.json                         a request to archive a certificate, and what became of it
 //! state/templates.json                            the user's templates that are in use, until new ones were seen to be good
+//! state/notify/NAME.json                          what a receiver of news was told of, and has to be told
+//! state/history/{old,full,new}.jsonl               what has happened, an event a line
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
 //! state/by-hand/WORD/…                            orders that people make by commands; no daemon looks there
 //! state/{mark,alive,status.json,lock}
@@ -48,6 +50,7 @@ mod fallback;
 mod files;
 mod hand_folder;
 mod helper_lists;
+mod history;
 mod import;
 mod inside;
 mod issued;
@@ -57,6 +60,7 @@ mod lock;
 mod look;
 mod memory;
 mod named;
+mod news_books;
 mod orders;
 mod passwords;
 mod provided;
@@ -86,6 +90,7 @@ pub use account_file::{AccountKey, account_key, move_account};
 pub use by_hand::{FoundCertificate, FoundKey};
 pub use consumers::try_owner;
 pub use hand_folder::{HandFolder, HandPlace};
+pub use history::HistoryFiles;
 pub use issued::{FoundFiles, LaidOut, certificate_key, details_of, found_files, signing_request};
 pub use lock::Lock;
 pub use look::{FolderLook, KeyLook, LyingResponse, configurations, lacks, look, responses};
@@ -164,6 +169,11 @@ impl Folders {
             password_file,
             ..self
         }
+    }
+
+    /// The folder of certificates.
+    pub fn certificates_folder(&self) -> &Path {
+        &self.certificates
     }
 
     fn usual_password(&self) -> Option<&Path> {

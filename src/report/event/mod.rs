@@ -391,6 +391,12 @@ events! {
         again: Option<Timestamp>,
     } => "failed", Level::ERROR, ("{}: {problem}; {}", named(subject), next_try(*again));
 
+    /// What failed has succeeded, or is wanted no more.
+    FailureOver {
+        /// What it is about.
+        subject: Subject,
+    } => "failure-over", Level::INFO, ("{}: it fails no longer", named(subject));
+
     /// The time of day went another way than time.
     ClockSet {
         /// The difference.

@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::{Overview, explain::rough};
 use crate::{
     desire::visible,
-    ports::{Pieces, ShownPage},
+    ports::{Histories, Pieces, ShownPage},
     values::Timestamp,
 };
 
@@ -145,6 +145,7 @@ pub fn page(
     query: &str,
     overview: Rc<Overview>,
     templates: &PageTemplates,
+    histories: &dyn Histories,
 ) -> Option<ShownPage> {
     let templates = templates.clone();
     let (status, body): (u16, Pieces) = match path {
@@ -153,7 +154,7 @@ pub fn page(
         "/cas" => (200, Box::new(cas::cas(overview, templates))),
         _ => {
             let host = name::asked(path)?;
-            name::name(host, overview, templates)
+            name::name(host, overview, templates, histories)
         }
     };
     Some(ShownPage {

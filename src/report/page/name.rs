@@ -1,20 +1,23 @@
 //! One name: its story, as in `explain`, and the details of its certificate.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use itertools::Itertools;
 use serde::Serialize;
 
 use super::{Frame, Moment, PageTemplates, at_once};
 use crate::{
-    desire::{Claimant, add_claimants, by_age},
-    observe::Bearer,
-    ports::Pieces,
+    desire::{Claimant, add_claimants, by_age, visible},
+    observe::{Bearer, HistoryEntry},
+    ports::{FoundEntries, Histories, Pieces},
     report::{
-        Finding, FindingState, Findings, Overview,
+        Finding, FindingState, Findings, Overview, chain,
         explain::{Inspection, Works, explain},
     },
-    values::{CertificateName, Host},
+    values::{CertificateName, Host, Timestamp},
 };
 
 /// Where the pages of names are.
@@ -32,6 +35,19 @@ struct View {
     steps: Vec<String>,
     findings: Vec<FindingView>,
     certificate: Option<CertificateView>,
+    /// The latest first.
+    history: Vec<EntryView>,
+    /// Why the history, or a part of it, is not here.
+    history_fault: Option<String>,
+}
+
+#[derive(Serialize)]
+struct EntryView {
+    at: String,
+    away: String,
+    event: String,
+    level: &'static str,
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -68,7 +84,12 @@ pub(super) fn asked(path: &str) -> Option<Host> {
 }
 
 /// Its status and body.
-pub(super) fn name(host: Host, overview: Rc<Overview>, templates: PageTemplates) -> (u16, Pieces) {
+pub(super) fn name(
+    host: Host,
+    overview: Rc<Overview>,
+    templates: PageTemplates,
+    histories: &dyn Histories,
+) -> (u16, Pieces) {
     let is_known = is_known(&overview, &host);
     if !is_known {
         let body = move || templates.rendered("name.html", unknown(&overview, &host));
@@ -76,18 +97,77 @@ pub(super) fn name(host: Host, overview: Rc<Overview>, templates: PageTemplates)
     }
     let bearers = by_age(&overview.snapshot);
     let mut claimants = BTreeMap::new();
-    let mut read = Some(0);
+    let (mut read, mut past) = (Some(0), Past::default());
+    let mut history = histories.history(names(&overview, &host));
     let body = std::iter::from_fn(move || {
         let from = read?;
         if from < bearers.len() {
             read = Some(ask(&bearers, from, &overview, &mut claimants));
             return Some(Vec::new());
         }
+        if let Some(found) = history.next() {
+            past.take(found);
+            return Some(Vec::new());
+        }
         read = None;
-        let view = view(&overview, &host, &claimants);
+        let view = view(&overview, &host, &claimants, std::mem::take(&mut past));
         Some(templates.rendered("name.html", view))
     });
     (200, Box::new(body))
+}
+
+/// Entries of the history that a page has.
+const MOST_SHOWN: usize = 50;
+
+/// What was found in the history.
+#[derive(Default)]
+struct Past {
+    entries: Vec<HistoryEntry>,
+    fault: Option<String>,
+}
+
+impl Past {
+    fn take(&mut self, found: FoundEntries) {
+        match found {
+            Ok(entries) => self.entries.extend(entries),
+            Err(error) => self.fault = Some(visible(&chain(&error))),
+        }
+    }
+
+    /// The latest first.
+    fn shown(self, now: Timestamp) -> Vec<EntryView> {
+        let told = HistoryEntry::told(self.entries, MOST_SHOWN);
+        let shown = told.into_iter().rev().map(|entry| {
+            let Moment { at, away } = Moment::of(entry.at, now);
+            EntryView {
+                at,
+                away,
+                level: match entry.level.as_str() {
+                    "error" => "bad",
+                    "warning" => "warn",
+                    _ => "ok",
+                },
+                event: visible(&entry.event),
+                text: visible(&entry.text),
+            }
+        });
+        shown.collect()
+    }
+}
+
+/// The names under which something is kept that concerns a host: its own, that of its certificate, and those of the containers that
+/// answer for it.
+fn names(overview: &Overview, host: &Host) -> BTreeSet<String> {
+    let mut names: BTreeSet<_> = [host.to_string()].into();
+    for consumer in overview.desired.consumers.values() {
+        if let Some(site) = consumer.sites.get(host) {
+            names.extend(site.certificate.iter().map(ToString::to_string));
+            names.extend(site.bearers().map(ToString::to_string));
+        }
+        let used = consumer.uses.get(host);
+        names.extend(used.map(|used| used.certificate.to_string()));
+    }
+    names
 }
 
 /// Reads the labels of some bearers; says where to go on.
@@ -136,8 +216,14 @@ pub(super) fn story(
     })
 }
 
-fn view(overview: &Overview, host: &Host, claimants: &BTreeMap<Host, Vec<Claimant>>) -> View {
+fn view(
+    overview: &Overview,
+    host: &Host,
+    claimants: &BTreeMap<Host, Vec<Claimant>>,
+    past: Past,
+) -> View {
     let found = story(overview, host, claimants);
+    let history_fault = past.fault.clone();
     let steps = found.next_steps(usize::MAX);
     View {
         frame: Frame::of(overview, "name", host.as_str()),
@@ -147,6 +233,8 @@ fn view(overview: &Overview, host: &Host, claimants: &BTreeMap<Host, Vec<Claiman
         steps: steps.into_iter().map(str::to_owned).collect(),
         findings: found.0.iter().map(finding).collect(),
         certificate: certificate(overview, host),
+        history: past.shown(overview.now),
+        history_fault,
     }
 }
 
@@ -159,6 +247,8 @@ fn unknown(overview: &Overview, host: &Host) -> View {
         steps: Vec::new(),
         findings: Vec::new(),
         certificate: None,
+        history: Vec::new(),
+        history_fault: None,
     }
 }
 

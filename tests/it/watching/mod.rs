@@ -9,6 +9,8 @@ mod crowd;
 mod figures;
 mod flapping;
 mod gaps;
+mod history;
 mod names;
+mod notify;
 mod pages;
 mod world;
