@@ -39,6 +39,8 @@ pub(super) enum Concern {
     Releases,
     /// Requests to archive certificates.
     Forgets,
+    /// Certificates that commands obtained.
+    HandOvers,
 }
 
 /// What is wrong on disk; a new look at something replaces what the last one found.

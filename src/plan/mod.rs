@@ -46,6 +46,7 @@ mod server;
 mod signals;
 mod slots;
 mod suggested;
+mod taken_over;
 mod used;
 mod views;
 mod why;
@@ -86,6 +87,7 @@ pub use self_check::{
     judge_proofs, self_check,
 };
 pub use suggested::{DueRenewal, due_renewal, next_renewal_read, suggestion};
+pub use taken_over::taken_over;
 pub use why::Why;
 pub use wish::answer;
 

@@ -701,6 +701,92 @@ async fn what_is_imported_beside_a_daemon_is_delivered_within_seconds() {
     .await;
 }
 
+#[tokio::test]
+async fn what_is_obtained_by_hand_beside_a_daemon_is_used_at_once_and_nothing_is_ordered_for_it() {
+    local(async {
+        let world = World::new().await;
+        // The first CA of the list is gone: the daemon tries, and has no certificate meanwhile.
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gone = gone.local_addr().unwrap();
+        let list = format!("--ca=https://{gone}/dir, {}", world.pebble.directory());
+        let mut words = world.words("watch");
+        words.retain(|word| !word.starts_with("--ca="));
+        words.push(list);
+        let program = world.start(&words);
+        program
+            .until("the CA is asked in vain", || {
+                program.has_told("failed", "shop.example")
+            })
+            .await;
+        // The CA's questions are answered by this thread meanwhile.
+        let by_hand = async |words: &[&str]| {
+            let mut command = world.words(words[0]);
+            command.retain(|word| !word.starts_with("--agree"));
+            let words = words[1..].iter().map(|&word| word.to_owned());
+            command.extend(words.chain(["--format=json".to_owned()]));
+            let run = move || {
+                Command::new(&command[0])
+                    .env_clear()
+                    .args(&command[1..])
+                    .output()
+            };
+            let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+            let log = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(0), "{log}");
+            serde_json::from_slice::<Value>(&output.stdout).unwrap()
+        };
+        by_hand(&["register", "--yes"]).await;
+        let webroot = format!("--webroot={}", world.path("conf.d/challenge").display());
+        let output = format!("--output={}", world.path("by-hand").display());
+        let issue = ["issue", "shop.example", "other.example", &webroot, &output];
+        let issued = by_hand(&issue).await;
+        assert_eq!(
+            issued["daemon"],
+            json!({"outcome": "looked", "taken": ["shop.example"], "refused": {}}),
+            "{:?}",
+            program.told()
+        );
+        let delivered = world.path("conf.d/certificates/shop.example/fullchain.pem");
+        let theirs = fs::read_to_string(world.path("by-hand/shop.example.chain.crt")).unwrap();
+        program
+            .until("it is delivered", || {
+                fs::read_to_string(&delivered).is_ok_and(|text| text == theirs)
+            })
+            .await;
+        assert!(program.has_told("taken-over", "shop.example"));
+        assert_eq!(
+            files_below(&world.path("state/handed-over")),
+            [""; 0].map(PathBuf::from)
+        );
+        // It looks at everything once more, and has nothing to order.
+        program.signal("-HUP");
+        let orders = || {
+            let requests = world.pebble.requests();
+            requests
+                .iter()
+                .filter(|it| it.contains("order-plz"))
+                .count()
+        };
+        // Nobody wants these names.
+        let issued = by_hand(&["issue", "third.example", &webroot, &output]).await;
+        assert_eq!(issued["daemon"], Value::Null);
+        assert_eq!(orders(), 2);
+        let told = program.told();
+        assert!(
+            !told.iter().any(|(event, _)| event == "disk-fault"),
+            "{told:#?}"
+        );
+        // It has its CA's key type, and another one is refused with the reason.
+        let issued = by_hand(&[&issue[..], &["--key-type=rsa-2048"]].concat()).await;
+        let why = issued["daemon"]["refused"]["shop.example"].as_str();
+        assert!(
+            why.is_some_and(|why| why.contains("ask for another one")),
+            "{issued}"
+        );
+    })
+    .await;
+}
+
 /// What people drop in, made of a leaf, its issuer and its key: `fullchain.pem` and `privkey.pem`.
 fn dropped_in(leaf: &str, issuer: &str, key: &str) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let chain = format!("{leaf}{issuer}");

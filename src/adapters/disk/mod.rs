@@ -47,6 +47,7 @@ mod deployed;
 mod fallback;
 mod files;
 mod hand_folder;
+mod hand_over;
 mod helper_lists;
 mod import;
 mod inside;
