@@ -21,6 +21,7 @@ pub use by_hand::{HandCall, HandFailure};
 pub use deploy::place;
 pub use helper::list_place;
 pub use rehearse::{RehearsalFailure, rehearse};
+pub use self_check::preview;
 
 use crate::{
     observe::{

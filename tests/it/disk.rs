@@ -42,14 +42,14 @@ use crate::support::program::binary;
 const SOON: Duration = Duration::from_secs(60);
 
 /// An engine with a proxy and a shop, a CA, and what the CA is shown of the proxy's folder.
-struct World {
+pub struct World {
     fake: Fake,
-    pebble: Pebble,
+    pub pebble: Pebble,
     folder: TempDir,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with_user("").await
     }
 
@@ -72,12 +72,12 @@ impl World {
         }
     }
 
-    fn path(&self, inner: &str) -> PathBuf {
+    pub fn path(&self, inner: &str) -> PathBuf {
         self.folder.path().join(inner)
     }
 
     /// The words that start the program.
-    fn words(&self, command: &str) -> Vec<String> {
+    pub fn words(&self, command: &str) -> Vec<String> {
         let words = [
             binary(),
             command,
@@ -115,7 +115,7 @@ impl World {
 }
 
 /// What the CA sees at port 80 of every name.
-async fn serve(listener: TcpListener, webroot: PathBuf) {
+pub async fn serve(listener: TcpListener, webroot: PathBuf) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut head = [0; 2048];
         let length = stream.read(&mut head).await.unwrap_or(0);

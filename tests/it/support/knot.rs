@@ -34,9 +34,18 @@ impl Knot {
     /// Starts a server of these zones, each with lines as zone files have them, and waits until it answers. The key may
     /// change TXT records in all of them.
     pub fn start(zones: &[(&str, &str)]) -> Self {
+        Self::start_with(zones, "")
+    }
+
+    /// The same, where the server signs all of its zones by keys of its own.
+    pub fn start_signed(zones: &[(&str, &str)]) -> Self {
+        Self::start_with(zones, "    dnssec-signing: on\n")
+    }
+
+    fn start_with(zones: &[(&str, &str)], more: &str) -> Self {
         // A port that was free when asked may be another's by the time it is used.
         (0..5)
-            .find_map(|_| Self::try_start(zones))
+            .find_map(|_| Self::try_start(zones, more))
             .expect("Knot starts within five tries")
     }
 
@@ -44,7 +53,7 @@ impl Knot {
         clippy::disallowed_methods,
         reason = "the DNS server of the tests is a process of its own"
     )]
-    fn try_start(zones: &[(&str, &str)]) -> Option<Self> {
+    fn try_start(zones: &[(&str, &str)], more: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
         let at = free_address()?;
@@ -54,7 +63,7 @@ impl Knot {
              log:\n  - target: stderr\n    any: info\n\
              key:\n  - id: {KEY_NAME}\n    algorithm: hmac-sha256\n    secret: {KEY}\n\
              acl:\n  - id: ours\n    key: {KEY_NAME}\n    action: update\n    update-type: [TXT]\n\
-             template:\n  - id: default\n    storage: {path}\n    zonefile-sync: -1\n\
+             template:\n  - id: default\n    storage: {path}\n    zonefile-sync: -1\n{more}\
              zone:\n",
             at.ip(),
             at.port()
@@ -114,7 +123,7 @@ impl Knot {
 }
 
 /// An address that is free for both UDP and TCP when asked.
-fn free_address() -> Option<SocketAddr> {
+pub fn free_address() -> Option<SocketAddr> {
     let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
     let at = tcp.local_addr().ok()?;
     UdpSocket::bind(at).ok()?;
