@@ -6,15 +6,15 @@ use std::{collections::BTreeSet, rc::Rc, time::Duration};
 use clap::{Arg, ArgAction};
 use serde::Serialize;
 
-use super::{Call, Exit, Failure, hands::TerminalHands, json, print, setup};
+use super::{Call, Exit, Failure, hands::TerminalHands, json, print, setup, watch::Stop};
 use crate::{
     adapters::disk::{Folders, HandFolder, HandPlace, Lock},
     desire::Issuance,
     execute::{HandCall, HandFailure},
     observe::HandTask,
     plan::{AskedByHand, SelfCheckRule, by_hand},
-    ports::{AuthorityError, Hands},
-    values::{CertificateName, ChallengeType, Host, Issuer, Issuers, KeyType},
+    ports::{AttemptRecords, Attempts, AuthorityError, HandOrders, Hands},
+    values::{CertificateName, ChallengeType, Host, Issuer, Issuers, KeyType, Retry},
 };
 
 /// The names that a command is about.
@@ -56,14 +56,14 @@ impl HandWish {
 
     /// The names, as they are written on a command line.
     pub(super) fn listed(&self) -> String {
-        words_for(&self.names)
+        words_for(&self.names, false)
     }
 }
 
-/// What is written on a command line for an order of these names.
-pub(super) fn words_for<'n>(names: impl IntoIterator<Item = &'n Host>) -> String {
+/// The words of a command line for an order of these names; by DNS where their order is, or no CA does it otherwise.
+pub(super) fn words_for<'n>(names: impl IntoIterator<Item = &'n Host>, is_by_dns: bool) -> String {
     let names: Vec<_> = names.into_iter().collect();
-    let needs_dns = names.iter().any(|name| name.is_wildcard());
+    let needs_dns = is_by_dns || names.iter().any(|name| name.is_wildcard());
     let words = shell_words::join(names.iter().map(|name| name.as_str()));
     match needs_dns {
         true => format!("--method dns {words}"),
@@ -108,7 +108,7 @@ pub(super) enum HandEnd<T> {
     Done(T),
     /// Something has to be put somewhere first.
     Hands(HandReport),
-    /// By Ctrl-C.
+    /// By Ctrl-C or SIGTERM.
     Interrupted,
 }
 
@@ -189,14 +189,24 @@ pub(super) async fn ordered<T>(
 ) -> Result<HandEnd<T>, Failure> {
     let settings = &call.settings;
     let directory = directory(call)?;
-    let asked = asked(call, wish, &directory)?;
-    let (word, obtain) = by_hand(&asked, setup::now())
-        .map_err(|error| Failure::Usage(format!("{error}; nothing was asked for")))?;
+    let mut asked = asked(call, wish, &directory)?;
+    let planned = |asked: &AskedByHand| {
+        by_hand(asked, setup::now())
+            .map_err(|error| Failure::Usage(format!("{error}; nothing was asked for")))
+    };
+    let (word, mut obtain) = planned(&asked)?;
+    let mut stop = Stop::new()?;
     let (issuing, clock) = setup::issuing(call, (&directory, wish.chain.as_ref())).await?;
     if let Some(terms) = issuing.authorities.at(&directory)?.terms_to_agree().await {
         return Err(AuthorityError::Terms { terms }.into());
     }
     let folder = taken(call, &setup::folders(call, None), &word, wish)?;
+    if asked.issuance.profile.is_none()
+        && let Some(begun) = folder.hand_order()?
+    {
+        asked.issuance.profile = begun.profile;
+        (_, obtain) = planned(&asked)?;
+    }
     let is_automatic = match asked.issuance.challenge {
         ChallengeType::Http01 => settings.webroot.is_some() || settings.listen_http.is_some(),
         ChallengeType::Dns01 => asked.issuance.dns.is_some(),
@@ -213,7 +223,7 @@ pub(super) async fn ordered<T>(
     let shown = hands.is_none().then(|| call.progress.show());
     let ended = tokio::select! {
         ended = work(&order) => Some(ended),
-        _ = tokio::signal::ctrl_c() => None,
+        _ = stop.wait() => None,
     };
     drop(shown);
     folder.end()?;
@@ -268,8 +278,10 @@ fn taken(
     let who = |pid: Option<u32>| pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
     if Lock::is_held(state)? {
         let orders = folders.orders()?;
+        let attempts = folders.attempts()?;
         let mut names = wish.names.iter().map(CertificateName::from);
-        if let Some(name) = names.find(|name| orders.contains(name)) {
+        if let Some(name) = names.find(|name| orders.contains(name) && is_at_work(&attempts, name))
+        {
             return Err(Failure::InTheWay(format!(
                 "the daemon{} orders a certificate for {name} at this moment; wait for its end, which `quaymaster status` shows",
                 who(Lock::holder(state)?)
@@ -283,6 +295,16 @@ fn taken(
             who(pid),
             wish.listed()
         ))),
+    }
+}
+
+/// Whether the daemon is at work on an order that is on record, instead of waiting for its next try after a failure.
+fn is_at_work(attempts: &AttemptRecords, name: &CertificateName) -> bool {
+    match attempts.get(name) {
+        None | Some(Err(_)) => true,
+        Some(Ok(attempt)) => {
+            attempt.was_cut_off() || matches!(attempt.retry, Retry::Propagation(_))
+        }
     }
 }
 

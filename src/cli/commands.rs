@@ -4,8 +4,8 @@ use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
     Call, Exit, Failure, account, authorize, by_hand, check, explain, forget, health, import, info,
-    issue, manual, notify, once, plan, records, reference, register, release, render, renew, renew_folder,
-    revoke, status, upgrade, watch,
+    issue, manual, notify, once, plan, records, reference, register, release, render, renew,
+    renew_folder, revoke, status, upgrade, watch,
 };
 
 /// A command: a row of the commands table.

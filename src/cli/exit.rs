@@ -29,7 +29,7 @@ pub enum Exit {
     Refused = 6,
     /// Something must be done by hand first.
     ByHand = 7,
-    /// Ended by Ctrl-C.
+    /// Ended by Ctrl-C, or by SIGTERM where people wait for an order.
     Interrupted = 130,
 }
 
@@ -79,7 +79,7 @@ pub const EXITS: &[ExitRow] = &[
     },
     ExitRow {
         exit: Exit::Interrupted,
-        meaning: "interrupted, or a question was not answered with yes",
+        meaning: "interrupted, by SIGTERM too where a certificate is obtained by hand, or a question was not answered with yes",
     },
 ];
 

@@ -8,7 +8,7 @@ use super::{
     Call, Exit, Failure, block_on, commands, forget::named, json, print, setup, take_over,
 };
 use crate::{
-    adapters::disk::Folders,
+    adapters::disk::{Folders, Lock},
     observe::HeldCertificate,
     plan,
     ports::{ImportOutcome, ImportedCertificate, Imports, Standing, Vitals},
@@ -167,6 +167,11 @@ fn imported(
             )));
         }
     };
+    let dry_run = call.options.get_flag("dry-run");
+    if watched && !dry_run && outcome != "unchanged" {
+        // It would find it by itself, a moment later.
+        Lock::nudge(&call.settings.state)?;
+    }
     let ImportedCertificate { certificate, .. } = new;
     Ok(Import {
         name,
@@ -176,7 +181,7 @@ fn imported(
         certificate,
         hosts,
         watched,
-        dry_run: call.options.get_flag("dry-run"),
+        dry_run,
     })
 }
 
@@ -254,7 +259,7 @@ fn shown(import: &Import) -> String {
     lines.extend((*outcome != "unchanged").then(|| format!("  renewal {}", renewal(certificate))));
     if *outcome != "unchanged" && !dry_run {
         lines.push(match watched {
-            true => "  next    the daemon takes it up within seconds".to_owned(),
+            true => "  next    the daemon takes it up within a second".to_owned(),
             false => {
                 "  next    `quaymaster watch` or `quaymaster once` takes it up when it is started"
                     .to_owned()
@@ -291,7 +296,7 @@ mod tests {
             "until 2030-03-17T17:46:40Z\n",
             "issuer  Test\n",
             "serves  shop.example\n",
-            "the daemon takes it up within seconds",
+            "the daemon takes it up within a second",
             "renewal one of ours is ordered at its end",
         ] {
             assert!(told.contains(words), "{words}: {told}");

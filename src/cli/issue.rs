@@ -12,6 +12,7 @@ use super::{
     by_hand::{self, HandEnd, HandWish, names_argument, ordered, print_hands},
     commands,
     forget::named,
+    hand_over::{DaemonAnswer, Offered, offered},
     json, print,
 };
 use crate::{
@@ -70,11 +71,18 @@ pub(super) struct IssuedReport {
     key_type: String,
     sha256: String,
     files: Vec<PathBuf>,
+    /// What the daemon does with it; nothing where none works on this state, or nobody wants its names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon: Option<DaemonAnswer>,
 }
 
 impl IssuedReport {
-    /// What is said of the certificate that lies in these files.
-    pub(super) fn of(call: &Call, files: Vec<PathBuf>) -> Result<Self, Failure> {
+    /// What is said of the certificate that lies in these files, and of what the daemon does with it.
+    pub(super) fn of(
+        call: &Call,
+        files: Vec<PathBuf>,
+        daemon: Option<DaemonAnswer>,
+    ) -> Result<Self, Failure> {
         let CertificateDetails {
             names,
             issuer,
@@ -94,6 +102,7 @@ impl IssuedReport {
             key_type,
             sha256,
             files,
+            daemon,
         })
     }
 
@@ -106,15 +115,20 @@ impl IssuedReport {
             key_type,
             sha256,
             files,
+            daemon,
             ..
         } = self;
         let files = files
             .iter()
             .map(|path| path.display())
             .join("\n              ");
+        let daemon = daemon.iter().flat_map(DaemonAnswer::text);
+        let daemon: String = daemon
+            .map(|line| format!("  daemon      {line}\n"))
+            .collect();
         format!(
             "{}: issued by {ca}\n  until       {not_after}\n  serial      {serial}\n  key         {key_type}\n  \
-             SHA-256     {sha256}\n  files       {files}\n",
+             SHA-256     {sha256}\n  files       {files}\n{daemon}",
             names.join(", ")
         )
     }
@@ -162,12 +176,14 @@ async fn issue(
         (None, Some(key)) => CertificateKey::Given(key),
         (None, None) => CertificateKey::Own,
     };
-    let work = async |order: &crate::execute::HandCall<'_>| order.issue(&asked, files).await;
+    let files = Offered::new(files);
+    let work = async |order: &crate::execute::HandCall<'_>| order.issue(&asked, &files).await;
     match ordered(call, wish, work).await? {
         HandEnd::Interrupted => Ok(Exit::Interrupted),
         HandEnd::Hands(report) => print_hands(call, &report),
         HandEnd::Done(put) => {
-            let report = IssuedReport::of(call, put)?;
+            let daemon = offered(call, &files, &by_hand::directory(call)?).await?;
+            let report = IssuedReport::of(call, put, daemon)?;
             print(&match call.wants_json() {
                 true => json(&report)?,
                 false => report.text(),

@@ -13,6 +13,7 @@ mod exit;
 mod explain;
 mod forget;
 mod found;
+mod hand_over;
 mod hands;
 mod health;
 mod history;

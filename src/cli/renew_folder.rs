@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Call, Exit, Failure,
     by_hand::{HandEnd, HandReport, HandWish, directory, ordered},
+    hand_over::{Offered, offered},
     issue::IssuedReport,
     json, print,
     renew::exit_of,
@@ -137,13 +138,16 @@ async fn renewed(
     });
     let mut wish = HandWish::of(call, names.collect::<Result<_, _>>()?);
     wish.key_type = held.key_type.unwrap_or(wish.key_type);
-    let work = async |order: &HandCall<'_>| order.issue(&CertificateKey::Own, files).await;
+    let files = Offered::new(files);
+    let work = async |order: &HandCall<'_>| order.issue(&CertificateKey::Own, &files).await;
     Ok(match ordered(call, &wish, work).await? {
         HandEnd::Interrupted => None,
         HandEnd::Hands(report) => Some(FolderOutcome::ByHand { report }),
-        HandEnd::Done(put) => Some(FolderOutcome::Renewed {
-            certificate: IssuedReport::of(call, put)?,
-        }),
+        HandEnd::Done(put) => {
+            let daemon = offered(call, &files, &directory(call)?).await?;
+            let certificate = IssuedReport::of(call, put, daemon)?;
+            Some(FolderOutcome::Renewed { certificate })
+        }
     })
 }
 

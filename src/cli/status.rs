@@ -64,7 +64,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 /// Orders by commands, with what each waits for.
 fn orders(call: &Call, orders: &[HandOrder]) -> Vec<String> {
     let told = orders.iter().map(|order| {
-        let names = words_for(&order.names);
+        let names = words_for(&order.names, order.is_by_dns);
         let waits = match (order.stage, order.tasks.as_slice()) {
             (HandStage::Finalized, _) => {
                 format!(

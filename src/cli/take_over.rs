@@ -11,7 +11,7 @@ use super::{
     terminal,
 };
 use crate::{
-    adapters::disk::Folders,
+    adapters::disk::{Folders, Lock},
     observe::HeldCertificate,
     plan,
     ports::{ClientCertificate, ClientFolder, Imports, LeftThere},
@@ -78,6 +78,10 @@ pub(super) fn run(
         watched: setup::works(call, folders, now)? == Works::Well,
         dry_run: call.options.get_flag("dry-run"),
     };
+    if take_over.watched && !take_over.dry_run {
+        // It would find them by itself, a moment later.
+        Lock::nudge(&call.settings.state)?;
+    }
     print(&match call.wants_json() {
         true => json(&take_over)?,
         false => shown(&take_over, terminal::width()),
@@ -220,7 +224,7 @@ fn notes(take_over: &TakeOver<'_>) -> Vec<String> {
         );
         if !dry_run {
             lines.push(match watched {
-                true => "the daemon takes them up within seconds".to_owned(),
+                true => "the daemon takes them up within a second".to_owned(),
                 false => "`quaymaster watch` or `quaymaster once` takes them up when it is started"
                     .to_owned(),
             });

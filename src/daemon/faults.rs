@@ -39,6 +39,8 @@ pub(super) enum Concern {
     Releases,
     /// Requests to archive certificates.
     Forgets,
+    /// Certificates that commands obtained.
+    HandOvers,
 }
 
 /// Problems on disk; a new look at a subject replaces the findings of the last.

@@ -4,6 +4,7 @@ mod busy_cas;
 mod facts;
 mod faults;
 mod folders;
+mod hand_overs;
 mod hosts;
 mod ledger;
 mod left_records;

@@ -28,6 +28,7 @@ impl Loop {
         self.look_for(&desired, now);
         self.go_on_with_lives(&desired, now);
         self.forget(&desired, now);
+        self.take_over(&desired, now);
         self.show_certificates(&desired);
         let plan = self.memory.plan(
             &desired,
@@ -55,6 +56,7 @@ impl Loop {
         }
         self.look_at_releases(now);
         self.look_at_forgets(now);
+        self.look_at_hand_overs(now);
         if self.facts.end(now) | self.facts.free_hosts(now) {
             self.forget_plan();
         }

@@ -20,7 +20,7 @@ use crate::{
         Waited,
     },
     report::{OrderStage, chain},
-    values::{Digest, Secret},
+    values::{ChallengeType, Digest, Secret},
 };
 
 /// The reason why an order by commands has not come to its end.
@@ -197,12 +197,15 @@ impl HandCall<'_> {
             tasks: Vec::new(),
             key_type: Some(obtain.issuance.key_type),
             finalized_with: None,
+            profile: obtain.issuance.profile.clone(),
+            is_by_dns: false,
             stage: HandStage::Open,
         };
         // A record without an order is new, and so is its key.
         let kept = before.filter(|_| record.url.is_some());
         let note = HandOrder {
             webroot,
+            is_by_dns: obtain.issuance.challenge == ChallengeType::Dns01,
             ..kept.unwrap_or_else(begun)
         };
         self.orders.keep_hand_order(&note)?;
@@ -352,6 +355,7 @@ impl HandCall<'_> {
         let chain = chain?;
         let put = files.put(&IssuedCertificate {
             names: &obtain.names,
+            profile: obtain.issuance.profile_name(),
             chain: &chain,
             key: match key {
                 CertificateKey::Request(request) => IssuedKey::Request(request),

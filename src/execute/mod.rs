@@ -23,6 +23,7 @@ pub use deploy::place;
 pub use helper::list_place;
 pub use left_records::withdraw_left;
 pub use rehearse::{RehearsalFailure, rehearse};
+pub use self_check::preview;
 
 use crate::{
     observe::{

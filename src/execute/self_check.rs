@@ -7,10 +7,12 @@ use futures_util::{StreamExt, future::join_all, stream};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::published::PublishedResponses;
 use crate::{
     observe::{Addresses, LookupFault, NameLook, Visit, VisitEnd, Webroots},
-    plan::{LOOK_LIMIT, NameVerdict, SelfCheck, judge, judge_proofs, stranger},
-    ports::{Answered, CHALLENGE_PATH, Challenge, Issuing, ProbeError, Response},
+    plan::{LOOK_LIMIT, NameVerdict, Obtain, SelfCheck, judge, judge_proofs, stranger},
+    ports::{Answered, CHALLENGE_PATH, Challenge, Clock, Issuing, ProbeError, Response},
+    report::chain,
     values::{CertificateName, ChallengeType, Digest, Host, Timestamp},
 };
 
@@ -26,6 +28,33 @@ pub(super) struct Looking<'a> {
     account: Option<String>,
     /// When the look ends, whatever is known by then.
     by: Instant,
+}
+
+/// Looks at the names of an order that nobody makes: what it would begin with. What is shown for it goes again, also when this
+/// is dropped.
+///
+/// # Errors
+/// Says why nothing can be shown.
+pub async fn preview(
+    issuing: &Issuing,
+    clock: &dyn Clock,
+    obtain: &Obtain,
+) -> Result<Vec<(Host, NameVerdict)>, String> {
+    let (Some(check), Some(name)) = (&obtain.self_check, obtain.names.first()) else {
+        return Ok(Vec::new());
+    };
+    let response = own_response(&obtain.certificate, clock.now());
+    let challenge = [Challenge {
+        name: name.clone(),
+        response: response.clone(),
+    }];
+    let published = PublishedResponses::new(issuing, obtain, &challenge);
+    published.publish().await.map_err(|fault| chain(&fault))?;
+    let directory = obtain.issuance.issuer.directory().unwrap_or_default();
+    let authority = issuing.authorities.at(directory);
+    let account = authority.ok().and_then(|it| it.account_url());
+    let looking = Looking::begun(issuing, &obtain.webroots, check, account);
+    Ok(looking.verdicts(&obtain.names, &response).await)
 }
 
 /// A response of our own that no CA has asked for. Its token is found once: nobody in between has kept an answer to it.

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::{Digest, Host, KeyType, Timestamp};
+use crate::values::{Digest, Host, KeyType, Profile, Timestamp};
 
 /// An order that somebody makes by commands, as far as it got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,13 @@ pub struct HandOrder {
     /// The key or signing request with which the certificate was asked for; none where it was not asked for yet.
     #[serde(default)]
     pub finalized_with: Option<Digest>,
+    /// The profile that it was begun with; nothing where the CA's usual one was asked for, and in records of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    /// Whether its names were last to be proven by DNS. Not in records of earlier versions.
+    #[serde(default)]
+    pub is_by_dns: bool,
     /// How far it got.
     pub stage: HandStage,
 }

@@ -10,6 +10,7 @@ mod clock_gap;
 mod event;
 mod forget;
 mod hand_order;
+mod hand_over;
 mod history;
 mod holder;
 mod installed;
@@ -44,6 +45,7 @@ pub use clock_gap::ClockGap;
 pub use event::{EngineEvent, EventKind};
 pub use forget::{CertificateUser, Forget, Forgotten};
 pub use hand_order::{HandOrder, HandStage, HandTask};
+pub use hand_over::{HandOver, TakenOver};
 pub use history::{HistoryEntry, MOST_ENTRIES};
 pub use holder::Holder;
 pub use installed::{

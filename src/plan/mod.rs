@@ -37,6 +37,7 @@ mod obtain;
 mod pages;
 mod part;
 mod pauses;
+mod preview;
 mod propagation;
 mod quarantine;
 mod rehearsal;
@@ -47,6 +48,7 @@ mod server;
 mod signals;
 mod slots;
 mod suggested;
+mod taken_over;
 mod used;
 mod views;
 mod why;
@@ -77,6 +79,7 @@ pub use obtain::is_failure;
 pub use pages::stranger;
 pub use part::site_file;
 pub use pauses::{Closed, again, closed, is_held_up};
+pub use preview::looked_at;
 pub use propagation::{next_look, stands_from};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use rehearsal::{NoRehearsal, rehearsal};
@@ -87,6 +90,7 @@ pub use self_check::{
     judge_proofs, self_check,
 };
 pub use suggested::{DueRenewal, due_renewal, next_renewal_read, suggestion};
+pub use taken_over::taken_over;
 pub use why::Why;
 pub use wish::answer;
 

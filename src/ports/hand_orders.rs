@@ -73,6 +73,8 @@ pub enum CertificateKey<'a> {
 pub struct IssuedCertificate<'a> {
     /// The names that were asked for.
     pub names: &'a BTreeSet<Host>,
+    /// The profile that the CA was asked for; empty for its usual one.
+    pub profile: &'a str,
     /// Its chain in PEM, leaf first.
     pub chain: &'a str,
     /// Its key in PEM, or the signing request in DER.

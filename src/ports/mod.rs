@@ -78,7 +78,7 @@ pub use templates::{
 };
 pub use visitor::{Answered, Visitor};
 pub use vitals::Vitals;
-pub use wishes::Wishes;
+pub use wishes::{ObtainedPair, Wishes};
 
 /// Everything outside, handed to the loop and to the actions.
 #[derive(Clone)]

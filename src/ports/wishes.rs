@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::DiskError;
 use crate::{
-    observe::{Forget, Release, RenewalRequest},
-    values::{CertificateName, Host},
+    observe::{Forget, HandOver, HeldCertificate, Release, RenewalRequest},
+    values::{CertificateName, Host, Secret, Timestamp},
 };
 
-/// What people ask of the daemon by commands, as it lies in state: renewals, hosts to hand over, and certificates to
-/// archive.
+/// What people ask of the daemon by commands, as it lies in state: renewals, hosts to hand over, certificates to archive, and
+/// certificates to use.
 pub trait Wishes {
     /// All that lie there, and what is wrong with the others.
     ///
@@ -42,4 +42,49 @@ pub trait Wishes {
     fn keep_forget(&self, forget: &Forget) -> Result<(), DiskError>;
     /// Takes such a request away; one that is not there is fine.
     fn drop_forget(&self, name: &CertificateName) -> Result<(), DiskError>;
+
+    /// All certificates that commands have left there, by the word of each, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    fn hand_overs(&self) -> Result<(BTreeMap<String, HandOver>, Vec<DiskError>), DiskError>;
+    /// Reads and checks one; nothing where it is gone.
+    ///
+    /// # Errors
+    /// When it can't be read, or is not valid now.
+    fn handed_over(
+        &self,
+        word: &str,
+        about: &HandOver,
+        now: Timestamp,
+    ) -> Result<Option<(HeldCertificate, ObtainedPair)>, DiskError>;
+    /// Leaves a certificate under this word: nobody finds it before all of it is there.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn leave_hand_over(
+        &self,
+        word: &str,
+        about: &HandOver,
+        pair: &ObtainedPair,
+    ) -> Result<(), DiskError>;
+    /// Writes down what became of one, and deletes the copy of its key.
+    ///
+    /// # Errors
+    /// When that can't be written, or the key can't be deleted.
+    fn answer_hand_over(&self, word: &str, about: &HandOver) -> Result<(), DiskError>;
+    /// Takes one away; one that is not there is fine.
+    ///
+    /// # Errors
+    /// When it can't be taken away.
+    fn drop_hand_over(&self, word: &str) -> Result<(), DiskError>;
+}
+
+/// A certificate and its key, both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObtainedPair {
+    /// The chain, leaf first.
+    pub chain: String,
+    /// The key.
+    pub key: Secret,
 }

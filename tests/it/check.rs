@@ -8,12 +8,16 @@
 
 use std::{
     fs::{self, File},
+    net::Ipv4Addr,
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::support::fake_engine::{Fake, Reply, local};
+use crate::{
+    disk::{World, serve},
+    support::fake_engine::{Fake, Reply, local},
+};
 use quaymaster::{adapters::disk::Folders, ports::Accounts, values::Secret};
 use serde_json::{Value, json};
 
@@ -560,6 +564,76 @@ async fn a_certificate_that_is_kept_says_whose_complaint_holds_it_up() {
             let (_, status) = run_as(&fake, folder.path(), &["status"]).await;
             assert!(status.contains(expected), "{status}");
         }
+    })
+    .await;
+}
+
+/// Runs a command in the world of another test, whose threads answer meanwhile.
+async fn ended(words: Vec<String>) -> (Option<i32>, Value) {
+    let run = move || {
+        let mut command = Command::new(&words[0]);
+        command.env_clear().args(&words[1..]).output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let told = serde_json::from_slice(&output.stdout);
+    (output.status.code(), told.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn each_name_is_looked_at_as_a_ca_would_and_no_ca_hears_of_it() {
+    local(async {
+        let world = World::new().await;
+        // The first order fails, and its proxy has its site.
+        let mut once = world.words("once");
+        once.retain(|word| !word.starts_with("--ca="));
+        once.push(format!("--ca={NOBODY}"));
+        assert_eq!(ended(once).await.0, Some(3));
+        // The look asks port 80, which others on 127.0.0.1 may have.
+        let [_, _, b, c] = std::process::id().to_be_bytes();
+        let [theirs, ours] = [100, 101].map(|a| Ipv4Addr::new(127, a, b, c.clamp(1, 254)));
+        for (at, folder) in [(theirs, "elsewhere"), (ours, "conf.d/challenge")] {
+            let listener = tokio::net::TcpListener::bind((at, 80)).await.unwrap();
+            tokio::task::spawn_local(serve(listener, world.path(folder)));
+        }
+        let leads_to = async |at: Ipv4Addr| {
+            let there = json!({"host": "shop.example", "addresses": [at]});
+            // It would be one more of its addresses.
+            world.pebble.dns_says("/clear-a", &there.to_string()).await;
+            world.pebble.dns_says("/add-a", &there.to_string()).await;
+        };
+        let mut check = world.words("check");
+        check.retain(|word| !word.starts_with("--log"));
+        check.push(format!("--resolver={}", world.pebble.dns()));
+        check.push("--format=json".to_owned());
+        let looked = async || {
+            let (_, told) = ended(check.clone()).await;
+            let found = told["findings"].as_array().unwrap().iter();
+            let found = found.filter(|finding| finding["about"] == "names");
+            let words = |it: &Value| (it["state"].clone(), it["says"].as_str().unwrap().to_owned());
+            found.map(words).collect::<Vec<_>>()
+        };
+        leads_to(theirs).await;
+        let found = looked().await;
+        let [(state, says)] = &*found else {
+            panic!("{found:?}")
+        };
+        assert_eq!(state, "problem", "{says}");
+        let begin = "no CA would validate shop.example: ";
+        assert!(
+            says.starts_with(begin) && says.contains(&theirs.to_string()),
+            "{says}"
+        );
+        leads_to(ours).await;
+        let found = looked().await;
+        let seen = "looked at from here, a CA would see 1 of them lead to us";
+        assert_eq!(found, [(json!("ok"), seen.to_owned())]);
+        let responses = world.path("conf.d/challenge/.well-known/acme-challenge");
+        assert_eq!(fs::read_dir(responses).unwrap().count(), 0, "nothing stays");
+        let requests = world.pebble.requests();
+        assert!(
+            requests.iter().all(|line| line.contains("/dir")),
+            "{requests:?}"
+        );
     })
     .await;
 }

@@ -42,14 +42,14 @@ use crate::support::program::binary;
 const SOON: Duration = Duration::from_secs(60);
 
 /// An engine with a proxy and a shop, a CA, and what the CA is shown of the proxy's folder.
-struct World {
+pub struct World {
     fake: Fake,
-    pebble: Pebble,
+    pub pebble: Pebble,
     folder: TempDir,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with_user("").await
     }
 
@@ -72,12 +72,12 @@ impl World {
         }
     }
 
-    fn path(&self, inner: &str) -> PathBuf {
+    pub fn path(&self, inner: &str) -> PathBuf {
         self.folder.path().join(inner)
     }
 
     /// The words that start the program.
-    fn words(&self, command: &str) -> Vec<String> {
+    pub fn words(&self, command: &str) -> Vec<String> {
         let words = [
             binary(),
             command,
@@ -115,7 +115,7 @@ impl World {
 }
 
 /// Serves the port 80 of every name, as the CA sees it.
-async fn serve(listener: TcpListener, webroot: PathBuf) {
+pub async fn serve(listener: TcpListener, webroot: PathBuf) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut head = [0; 2048];
         let length = stream.read(&mut head).await.unwrap_or(0);
@@ -697,6 +697,92 @@ async fn what_is_imported_beside_a_daemon_is_delivered_within_seconds() {
         assert!(
             !told.iter().any(|(event, _)| event == "disk-fault"),
             "{told:#?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_obtained_by_hand_beside_a_daemon_is_used_at_once_and_nothing_is_ordered_for_it() {
+    local(async {
+        let world = World::new().await;
+        // The first CA of the list is gone: the daemon tries, and has no certificate meanwhile.
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gone = gone.local_addr().unwrap();
+        let list = format!("--ca=https://{gone}/dir, {}", world.pebble.directory());
+        let mut words = world.words("watch");
+        words.retain(|word| !word.starts_with("--ca="));
+        words.push(list);
+        let program = world.start(&words);
+        program
+            .until("the CA is asked in vain", || {
+                program.has_told("failed", "shop.example")
+            })
+            .await;
+        // The CA's questions are answered by this thread meanwhile.
+        let by_hand = async |words: &[&str]| {
+            let mut command = world.words(words[0]);
+            command.retain(|word| !word.starts_with("--agree"));
+            let words = words[1..].iter().map(|&word| word.to_owned());
+            command.extend(words.chain(["--format=json".to_owned()]));
+            let run = move || {
+                Command::new(&command[0])
+                    .env_clear()
+                    .args(&command[1..])
+                    .output()
+            };
+            let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+            let log = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(0), "{log}");
+            serde_json::from_slice::<Value>(&output.stdout).unwrap()
+        };
+        by_hand(&["register", "--yes"]).await;
+        let webroot = format!("--webroot={}", world.path("conf.d/challenge").display());
+        let output = format!("--output={}", world.path("by-hand").display());
+        let issue = ["issue", "shop.example", "other.example", &webroot, &output];
+        let issued = by_hand(&issue).await;
+        assert_eq!(
+            issued["daemon"],
+            json!({"outcome": "looked", "taken": ["shop.example"], "refused": {}}),
+            "{:?}",
+            program.told()
+        );
+        let delivered = world.path("conf.d/certificates/shop.example/fullchain.pem");
+        let theirs = fs::read_to_string(world.path("by-hand/shop.example.chain.crt")).unwrap();
+        program
+            .until("it is delivered", || {
+                fs::read_to_string(&delivered).is_ok_and(|text| text == theirs)
+            })
+            .await;
+        assert!(program.has_told("taken-over", "shop.example"));
+        assert_eq!(
+            files_below(&world.path("state/handed-over")),
+            [""; 0].map(PathBuf::from)
+        );
+        // It looks at everything once more, and has nothing to order.
+        program.signal("-HUP");
+        let orders = || {
+            let requests = world.pebble.requests();
+            requests
+                .iter()
+                .filter(|it| it.contains("order-plz"))
+                .count()
+        };
+        // Nobody wants these names.
+        let issued = by_hand(&["issue", "third.example", &webroot, &output]).await;
+        assert_eq!(issued["daemon"], Value::Null);
+        assert_eq!(orders(), 2);
+        let told = program.told();
+        assert!(
+            !told.iter().any(|(event, _)| event == "disk-fault"),
+            "{told:#?}"
+        );
+        // It has its CA's key type, and another one is refused with the reason.
+        let issued = by_hand(&[&issue[..], &["--key-type=rsa-2048"]].concat()).await;
+        let why = issued["daemon"]["refused"]["shop.example"].as_str();
+        assert!(
+            why.is_some_and(|why| why.contains("ask for another one")),
+            "{issued}"
         );
     })
     .await;

@@ -6,8 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
+    collections::BTreeSet,
     fs,
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -27,6 +28,7 @@ use time::OffsetDateTime;
 use crate::{
     by_hand::{Hand, Holding, exposed, openssl},
     support::{
+        knot::{KEY, KEY_NAME, Knot},
         pebble::{Behaviour, Pebble},
         program::binary,
     },
@@ -41,12 +43,17 @@ struct Web {
 
 impl Web {
     fn start() -> Self {
+        Self::start_at(None)
+    }
+
+    /// The same, shown at port 80 of this address, too.
+    fn start_at(other: Option<Ipv4Addr>) -> Self {
         // A port that was free when asked may be another's by the time it is used.
-        let mut tries = (0..5).filter_map(|_| Self::try_start());
+        let mut tries = (0..5).filter_map(|_| Self::try_start(other));
         tries.next().expect("nginx starts within five tries")
     }
 
-    fn try_start() -> Option<Self> {
+    fn try_start(other: Option<Ipv4Addr>) -> Option<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -55,10 +62,12 @@ impl Web {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let at = folder.path().display();
         let config = folder.path().join("nginx.conf");
+        let other = other.map(|at| format!("listen {at}:80; listen {at}:{port};"));
+        let other = other.unwrap_or_default();
         let text = format!(
             "daemon off; pid {at}/pid; events {{}} http {{ access_log off; client_body_temp_path {at}/t1; proxy_temp_path {at}/t2; \
              fastcgi_temp_path {at}/t3; uwsgi_temp_path {at}/t4; scgi_temp_path {at}/t5; \
-             server {{ listen 127.0.0.1:{port}; root {at}/root; }} }}"
+             server {{ listen 127.0.0.1:{port}; {other} root {at}/root; }} }}"
         );
         fs::write(&config, text).unwrap();
         let log = folder.path().join("error.log");
@@ -450,14 +459,12 @@ fn held_up(hand: &Hand, web: &Web, silent: &UdpSocket) -> Child {
 fn an_end_in_the_midst_loses_nothing_and_leaves_nothing_in_the_webroot() {
     let (web, pebble, hand) = stage();
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut child = held_up(&hand, &web, &silent);
-    kill(
-        Pid::from_raw(child.id().try_into().unwrap()),
-        Signal::SIGINT,
-    )
-    .unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(web.responses(), Vec::<PathBuf>::new());
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut child = held_up(&hand, &web, &silent);
+        kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        assert_eq!(web.responses(), Vec::<PathBuf>::new(), "{signal}");
+    }
     let mut child = held_up(&hand, &web, &silent);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -659,4 +666,151 @@ fn files_that_could_not_be_written_are_by_the_next_call_with_the_key_of_the_cert
         .filter(|line| line.contains("finalize-order"));
     assert_eq!((orders(&pebble), finalized.count()), (1, 1), "{requests:?}");
     assert_eq!(names(&hand.path("state/by-hand")), Vec::<String>::new());
+}
+
+/// The words of a table `[dns.home]` for this server.
+fn dns_table(hand: &Hand, knot: &Knot) -> Vec<String> {
+    let secret = hand.path("tsig");
+    fs::write(&secret, KEY).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let config = hand.path("quaymaster.toml");
+    let text = format!(
+        "[dns.home]\nprovider = \"rfc2136\"\nserver = \"{at}\"\nnameservers = \"{at}\"\nkey-name = \"{KEY_NAME}\"\n\
+         key-file = \"{secret}\"\n",
+        at = knot.at,
+        secret = secret.display()
+    );
+    fs::write(&config, text).unwrap();
+    vec![
+        format!("--config={}", config.display()),
+        format!("--resolver={}", knot.at),
+        "--method=dns".to_owned(),
+    ]
+}
+
+#[test]
+fn a_table_of_a_dns_server_needs_no_hands_also_for_a_wildcard() {
+    let knot = Knot::start(&[("shop.example", "")]);
+    let pebble = Pebble::start(
+        1,
+        Behaviour {
+            dns: Some(knot.at),
+            ..Behaviour::default()
+        },
+    );
+    let hand = Hand::at(&pebble);
+    assert_eq!(hand.json(&["register", "--yes"])["outcome"], "registered");
+    let table = dns_table(&hand, &knot);
+    let table: Vec<_> = table.iter().map(String::as_str).collect();
+    let names_of = ["shop.example", "*.shop.example"];
+    let authorized = hand.json(&[&["authorize"][..], &names_of, &table].concat());
+    assert_eq!(authorized["outcome"], "authorized");
+    let left = knot.asked("_acme-challenge.shop.example", "TXT");
+    assert_eq!(left, [""; 0], "no record stays");
+    let (_, status, _) = hand.run(&["status"]);
+    assert!(status.contains("quaymaster issue --method dns"), "{status}");
+    let issued = hand.json(&[&["issue"][..], &names_of, &table].concat());
+    assert_eq!(issued["names"].as_array().unwrap().len(), 2);
+    // With no step before it, and no wildcard.
+    let issued = hand.json(&[&["issue", "mail.shop.example"][..], &table].concat());
+    assert_eq!(issued["names"], json!(["mail.shop.example"]));
+    assert_eq!(orders(&pebble), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_the_look_does_not_see_costs_no_validation_and_one_that_it_sees_needs_no_hands()
+{
+    // The look asks port 80, which others on 127.0.0.1 may have.
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let at = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254));
+    let web = Web::start_at(Some(at));
+    let pebble = Pebble::start(web.port, Behaviour::default());
+    let hand = Hand::at(&pebble);
+    assert_eq!(hand.json(&["register", "--yes"])["outcome"], "registered");
+    let resolver = format!("--resolver={}", pebble.dns());
+    let there = json!({"host": "shop.example", "addresses": [at]});
+    pebble.dns_says("/add-a", &there.to_string()).await;
+    let authorize = |root: &Path| {
+        let webroot = format!("--webroot={}", root.display());
+        hand.run(&[
+            "authorize",
+            "shop.example",
+            "--method=http",
+            "--format=json",
+            &webroot,
+            &resolver,
+        ])
+    };
+    let looks = || {
+        let requests = pebble.requests();
+        requests.iter().filter(|it| it.contains("chalZ")).count()
+    };
+    for _ in 0..2 {
+        let (code, printed, log) = authorize(&hand.path("elsewhere"));
+        assert_eq!((code, printed.as_str()), (Some(3), ""), "{log}");
+        assert!(log.contains(&at.to_string()), "{log}");
+    }
+    assert_eq!((looks(), orders(&pebble)), (0, 1));
+    let (code, printed, log) = authorize(&web.root());
+    assert_eq!(code, Some(0), "{printed}{log}");
+    assert!(printed.contains("\"authorized\""), "{printed}");
+    assert_eq!((looks() > 0, orders(&pebble)), (true, 1));
+    assert_eq!(web.responses(), Vec::<PathBuf>::new());
+    // Without a table of a DNS server, an order by DNS is by hand; `status` says how it goes on.
+    let mail = ["authorize", "mail.example", "--method=dns", &resolver];
+    assert_eq!(told(&hand, &mail).0, Some(7));
+    let about = names(&hand.path("state/by-hand"));
+    let about = about.iter().find(|word| word.starts_with("mail")).unwrap();
+    let about = hand.path(&format!("state/by-hand/{about}/about.json"));
+    let mut order: Value = serde_json::from_str(&fs::read_to_string(&about).unwrap()).unwrap();
+    order["stage"] = json!("authorized");
+    fs::write(&about, order.to_string()).unwrap();
+    let (_, status, _) = hand.run(&["status"]);
+    let command = "`quaymaster issue --method dns mail.example`";
+    assert!(status.contains(command), "{status}");
+}
+
+#[test]
+fn a_listener_of_ours_needs_no_hands_and_a_chain_is_chosen_by_its_root() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    drop(listener);
+    let pebble = Pebble::start(
+        at.port(),
+        Behaviour {
+            alternate_roots: 2,
+            ..Behaviour::default()
+        },
+    );
+    let hand = Hand::at(&pebble);
+    assert_eq!(hand.json(&["register", "--yes"])["outcome"], "registered");
+    let listens = format!("--listen-http={at}");
+    let profile = "--profile=shortlived";
+    let authorized = hand.json(&["authorize", "shop.example", &listens, profile]);
+    assert_eq!(authorized["outcome"], "authorized");
+    assert!(TcpStream::connect(at).is_err(), "nobody listens any more");
+    let (code, _, log) = hand.run(&["issue", "shop.example", "--chain=Nobody's Root"]);
+    assert_eq!(code, Some(0), "the usual chain is used: {log}");
+    assert_eq!(orders(&pebble), 1, "the profile on record is used");
+    assert!(log.contains("Nobody's Root"), "{log}");
+    // All of its roots are named.
+    let roots: BTreeSet<_> = log
+        .split('"')
+        .filter(|word| word.starts_with("Pebble Root CA"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(roots.len(), 3, "{log}");
+    let root_of = |folder: &str| {
+        let chain = hand.path(&format!("{folder}/shop.example.intermediate.crt"));
+        openssl(&["x509", "-noout", "-issuer", "-in", chain.to_str().unwrap()])
+    };
+    let usual = root_of(".");
+    let others = roots.iter().filter(|root| !usual.contains(root.as_str()));
+    for (folder, root) in ["one", "two"].into_iter().zip(others) {
+        let chain = format!("--chain={root}");
+        let output = format!("--output={folder}");
+        hand.json(&["issue", "shop.example", &listens, &chain, &output]);
+        let issuer = root_of(folder);
+        assert!(issuer.contains(root), "{issuer}");
+    }
 }

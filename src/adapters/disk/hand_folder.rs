@@ -139,6 +139,8 @@ mod tests {
             tasks: Vec::new(),
             key_type: None,
             finalized_with: None,
+            profile: None,
+            is_by_dns: false,
             stage: HandStage::Open,
         };
         folder.keep_hand_order(&order).expect("it is kept");

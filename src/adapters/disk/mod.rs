@@ -49,6 +49,7 @@ mod deployed;
 mod fallback;
 mod files;
 mod hand_folder;
+mod hand_over;
 mod helper_lists;
 mod history;
 mod import;

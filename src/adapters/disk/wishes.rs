@@ -1,5 +1,5 @@
 //! `state/wishes/`: renewals that people ask the daemon for; `state/releases/`: requests to hand a host over;
-//! `state/forgets/`: requests to archive a certificate.
+//! `state/forgets/`: requests to archive a certificate. What commands obtained lies beside them (`hand_over.rs`).
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::{Folders, files, state::read_json};
 use crate::{
-    observe::{Forget, Release, RenewalRequest},
-    ports::{DiskError, Wishes},
-    values::{CertificateName, Host},
+    observe::{Forget, HandOver, HeldCertificate, Release, RenewalRequest},
+    ports::{DiskError, ObtainedPair, Wishes},
+    values::{CertificateName, Host, Timestamp},
 };
 
 const RELEASES: &str = "releases";
@@ -64,6 +64,38 @@ impl Wishes for Folders {
 
     fn drop_forget(&self, name: &CertificateName) -> Result<(), DiskError> {
         files::remove(&self.forget(name))
+    }
+
+    fn hand_overs(&self) -> Result<(BTreeMap<String, HandOver>, Vec<DiskError>), DiskError> {
+        self.found_hand_overs()
+    }
+
+    fn handed_over(
+        &self,
+        word: &str,
+        about: &HandOver,
+        now: Timestamp,
+    ) -> Result<Option<(HeldCertificate, ObtainedPair)>, DiskError> {
+        let read = self.read_hand_over(word)?;
+        let checked = read.map(|pair| Ok((self.checked_hand_over(word, about, &pair, now)?, pair)));
+        checked.transpose()
+    }
+
+    fn leave_hand_over(
+        &self,
+        word: &str,
+        about: &HandOver,
+        pair: &ObtainedPair,
+    ) -> Result<(), DiskError> {
+        self.write_hand_over(word, about, pair)
+    }
+
+    fn answer_hand_over(&self, word: &str, about: &HandOver) -> Result<(), DiskError> {
+        self.close_hand_over(word, about)
+    }
+
+    fn drop_hand_over(&self, word: &str) -> Result<(), DiskError> {
+        files::remove_folder(&self.hand_over(word))
     }
 }
 

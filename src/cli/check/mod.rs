@@ -5,6 +5,7 @@ mod engine;
 mod folders;
 mod gates;
 mod named;
+mod names;
 mod outputs;
 mod readers;
 mod records;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use super::{
     Call, Exit, Failure, block_on, json, print, setup, table,
     terminal::{Paint, width},
+    watch::Stop,
 };
 use crate::{
     adapters::clock::SystemClock,
@@ -44,7 +46,12 @@ struct Outcome {
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     block_on(async {
         let (mut told, mut outcome) = (Findings::default(), Outcome::default());
-        look(call, &mut told, &mut outcome).await?;
+        // What was shown for a look goes also where nobody waits for the rest.
+        let mut stop = Stop::new()?;
+        tokio::select! {
+            looked = look(call, &mut told, &mut outcome) => looked?,
+            _ = stop.wait() => return Ok(Exit::Interrupted),
+        }
         print(&match call.wants_json() {
             true => json(&Document {
                 well: told.is_well(),
@@ -99,6 +106,7 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
             gates::look(&survey, told);
             upstreams::look(&daemon, &survey, told).await;
             outputs::look(&daemon, &survey, told).await;
+            names::look(&daemon, &survey, told).await;
             let rules = &daemon.label_rules;
             match docker.everybody().await {
                 Ok(all) => {

@@ -196,6 +196,15 @@ events! {
     } => "obtained", Level::INFO,
         ("{certificate}: certificate obtained from {} for {}, valid until {}", held.issuer, listed(&held.names), held.not_after);
 
+    /// A certificate that somebody obtained by a command is used.
+    TakenOver {
+        /// The certificate that it becomes.
+        certificate: CertificateName,
+        /// What it is.
+        held: HeldCertificate,
+    } => "taken-over", Level::INFO,
+        ("{certificate}: the certificate that a command obtained from {} is used, valid until {}", held.issuer, held.not_after);
+
     /// A CA says when it wants a certificate to be renewed, or says it anew.
     RenewalSuggested {
         /// Of which certificate.

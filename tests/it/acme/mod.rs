@@ -12,6 +12,7 @@ mod external_account;
 mod faults;
 mod https_proxy;
 mod limits;
+mod nonces;
 mod obtain;
 mod real;
 mod records;

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     rc::Rc,
@@ -17,7 +17,7 @@ use quaymaster::{
     execute::{Outcome, execute},
     plan::{Action, SelfCheck, WebPorts},
     ports::Ports,
-    values::{ChallengeType, Retry},
+    values::{ChallengeType, Host, Retry},
 };
 use tempfile::TempDir;
 
@@ -27,7 +27,9 @@ use super::{
 };
 use crate::support::{
     fake_ca::{FakeCa, Twist},
+    knot::Knot,
     pebble::{Behaviour, Pebble},
+    unbound::{Unbound, key_of},
 };
 
 /// nginx, ended when dropped: the proxy at 127.0.0.1, and servers of others at 127.0.0.2 and ::1.
@@ -277,4 +279,46 @@ async fn an_order_goes_on_where_the_look_sees_our_response_or_can_t_tell() {
         assert_eq!(ca.count("POST /order"), 1, "{name}: {:?}", outcome.result);
         assert_eq!(servers.shown(), 0, "nothing stays visible");
     }
+}
+
+#[tokio::test]
+async fn a_zone_whose_signatures_are_wrong_is_told_from_one_whose_servers_fail() {
+    let servers = Servers::start();
+    let pebble = Pebble::start(servers.http, Behaviour::default());
+    let ca = FakeCa::start(|_, _, _| Twist::Nothing).await;
+    let mut ports = stage(servers.folder.path(), &ca, &pebble).await;
+    let here = "@ A 127.0.0.1";
+    let knot = Knot::start_signed(&[("signed.example", here), ("broken.example", here)]);
+    let zones = [
+        ("signed.example", knot.at),
+        ("broken.example", knot.at),
+        // It knows nothing of this one.
+        ("gone.example", knot.at),
+    ];
+    let keys = [
+        key_of(&knot, "signed.example", "signed.example"),
+        // As where the key of a zone was changed, and its parent still names the one before.
+        key_of(&knot, "signed.example", "broken.example"),
+    ];
+    let unbound = Unbound::start(&zones, &keys);
+    ports.issuing.resolver = Rc::new(DnsResolver::new(Some(unbound.at)));
+    let signed = Host::parse("signed.example").unwrap();
+    let addresses = ports.issuing.resolver.addresses(&signed).await.unwrap();
+    assert_eq!(addresses.all, [IpAddr::from([127, 0, 0, 1])]);
+    for (name, sentence) in [
+        (
+            "broken.example",
+            "the DNSSEC signatures of its zone are wrong, so that no CA believes what it says: renew them, or take",
+        ),
+        (
+            "gone.example",
+            "the DNS servers of its zone fail (SERVFAIL): ask whoever runs them",
+        ),
+    ] {
+        let failed = tried(&ports, &servers, name).await.result.unwrap_err();
+        let problem = failed.problem.unwrap();
+        assert!(problem.contains(sentence), "{problem}");
+        assert_eq!(failed.retry, Retry::SelfCheck);
+    }
+    assert_eq!(ca.total(), 0, "the CA was asked for nothing");
 }

@@ -3,8 +3,12 @@
 use std::{
     cell::Cell,
     collections::BTreeSet,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +22,7 @@ use quaymaster::{
     },
     desire::{Desired, LabelRules, desire, named},
     execute::{Learned, execute},
-    observe::{Observed, Snapshot, Source, Subject},
+    observe::{HeldCertificate, Observed, Snapshot, Source, Subject},
     plan::{Action, PlanRules, plan},
     ports::{Authorities, Authority, AuthorityError, Clock, Ports},
     render::Templates,
@@ -33,7 +37,13 @@ use super::{
 };
 use crate::{
     fixtures::{label_rules, plan_rules},
-    support::pebble::{Behaviour, Pebble},
+    support::{
+        caddy::Caddy,
+        canned::Reply,
+        fake_ca::Twist,
+        front::Front,
+        pebble::{Behaviour, Pebble},
+    },
 };
 
 /// The CAs that there are.
@@ -110,6 +120,12 @@ struct World {
 impl World {
     /// Responses are shown at this port.
     async fn new(cas: &[Ca], http: u16) -> Self {
+        let at = SocketAddr::from(([127, 0, 0, 1], http));
+        Self::showing(cas, at, "shop.example").await
+    }
+
+    /// Responses for this host are shown there.
+    async fn showing(cas: &[Ca], at: SocketAddr, host: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Rc::<AheadClock>::default();
         let authority = |(directory, root): &Ca| {
@@ -129,7 +145,6 @@ impl World {
         let authorities = cas.iter().map(|ca| Rc::new(authority(ca)));
         ports.issuing.authorities = Rc::new(Cas(authorities.collect()));
         let probe = Rc::new(TcpProbe::new().unwrap());
-        let at = SocketAddr::from(([127, 0, 0, 1], http));
         let listener = ChallengeListener::start(at, probe).await.unwrap();
         ports.issuing.responder = Rc::new(listener);
         let directories: Vec<_> = cas.iter().map(|(directory, _)| &**directory).collect();
@@ -137,7 +152,7 @@ impl World {
             issuers: CaTable::default()
                 .of_setting(&directories.join(", "))
                 .unwrap(),
-            names: asked(&["shop.example"]),
+            names: asked(&[host]),
             answers_itself: true,
             ..label_rules()
         };
@@ -185,6 +200,7 @@ impl World {
         self.told.extend(other.map(ToString::to_string));
         let directory = obtain.issuance.issuer.directory().unwrap();
         self.asked.push(directory.to_owned());
+        let obtained = obtain.certificate.clone();
         let outcome = execute(&self.ports, &mut action).await;
         match outcome.result {
             Ok(Learned::Held(name, held)) => {
@@ -194,7 +210,7 @@ impl World {
             Ok(learned) => panic!("{learned:?}"),
             Err(attempt) => {
                 let written = self.ports.issuing.attempts.attempts().unwrap();
-                assert_eq!(written[&name()].as_ref().unwrap(), &attempt);
+                assert_eq!(written[&obtained].as_ref().unwrap(), &attempt);
                 self.observed.attempts.insert(outcome.subject, attempt);
             }
         }
@@ -260,6 +276,65 @@ async fn for_a_name_that_the_first_can_not_validate_the_second_hears_nothing() {
         let problem = attempt.problem.as_deref().unwrap();
         assert!(problem.contains("could not validate"), "{problem}");
         assert_eq!((attempt.count, attempt.ca.own), (3, 0));
+    });
+    tried.await;
+}
+
+#[tokio::test]
+async fn a_ca_of_another_make_takes_over_from_one_that_is_down_and_the_next_renewal_is_the_first_one_s()
+ {
+    // Caddy asks port 80, which others on 127.0.0.1 may have; no DNS is asked about an address.
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let host = Ipv4Addr::new(127, 200 + a % 50, b, c.clamp(1, 254));
+    let local = LocalSet::new();
+    let tried = local.run_until(async {
+        let pebble = Pebble::start(80, Behaviour::default());
+        let is_down = Arc::new(AtomicBool::new(true));
+        let down = Arc::clone(&is_down);
+        let front = Front::start(&pebble, move |_, _| match down.load(Ordering::SeqCst) {
+            true => Twist::Instead(Reply::Cut),
+            false => Twist::Nothing,
+        })
+        .await;
+        let caddy = Caddy::start();
+        let first = (front.server.url("/dir"), front.server.root.clone());
+        let second = (caddy.directory(), caddy.root());
+        let cas = [first.clone(), second.clone()];
+        let at = SocketAddr::from((host, 80));
+        let mut world = World::showing(&cas, at, &host.to_string()).await;
+        world.try_often(6).await;
+        assert_eq!(world.asked, [&*first.0, &*first.0, &*second.0]);
+        assert_eq!(pebble.requests(), [""; 0]);
+        let (name, held) = world.observed.held.first_key_value().unwrap();
+        let (name, held) = (name.clone(), HeldCertificate::clone(held));
+        assert_eq!(held.source, Source::Acme(second.0.clone()));
+        let life = held.not_after.since(held.not_before);
+        assert!(life <= Duration::from_secs(25 * 60 * 60), "{life:?}");
+        // Most of that has passed, and the first CA is back.
+        is_down.store(false, Ordering::SeqCst);
+        let hour = Duration::from_secs(60 * 60);
+        let now = world.clock.now();
+        let old = HeldCertificate {
+            not_before: now - 20 * hour,
+            not_after: now + 4 * hour,
+            ..held
+        };
+        world.observed.hold(name.clone(), old);
+        world.asked.clear();
+        let templates = Templates::built_in().unwrap();
+        let plan = plan(
+            &world.desired,
+            &world.observed,
+            &templates,
+            &world.rules,
+            now,
+        );
+        for action in plan.actions {
+            world.act(action).await;
+        }
+        assert_eq!(world.asked, [&*first.0]);
+        assert_eq!(world.observed.held[&name].source, Source::Acme(first.0));
+        assert!(!front.is_hung());
     });
     tried.await;
 }

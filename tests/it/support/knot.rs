@@ -34,15 +34,24 @@ impl Knot {
     /// Starts a server of these zones, each with lines as zone files have them, and waits until it answers. The key may
     /// change TXT records in all of them.
     pub fn start(zones: &[(&str, &str)]) -> Self {
+        Self::start_with(zones, "")
+    }
+
+    /// The same, where the server signs all of its zones by keys of its own.
+    pub fn start_signed(zones: &[(&str, &str)]) -> Self {
+        Self::start_with(zones, "    dnssec-signing: on\n")
+    }
+
+    fn start_with(zones: &[(&str, &str)], more: &str) -> Self {
         // A port that was free when asked may be another's by the time it is used.
         (0..5)
-            .find_map(|_| Self::try_start(free_address()?, ("ns1", "127.0.0.1"), zones))
+            .find_map(|_| Self::try_start(free_address()?, ("ns1", "127.0.0.1"), zones, more))
             .expect("Knot starts within five tries")
     }
 
     /// The same at this address, with this server and its address for each zone's own.
     pub fn start_at(at: SocketAddr, ns: (&str, &str), zones: &[(&str, &str)]) -> Self {
-        Self::try_start(at, ns, zones).expect("Knot starts there")
+        Self::try_start(at, ns, zones, "").expect("Knot starts there")
     }
 
     #[expect(
@@ -53,6 +62,7 @@ impl Knot {
         at: SocketAddr,
         (ns, ns_at): (&str, &str),
         zones: &[(&str, &str)],
+        more: &str,
     ) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
@@ -62,7 +72,7 @@ impl Knot {
              log:\n  - target: stderr\n    any: info\n\
              key:\n  - id: {KEY_NAME}\n    algorithm: hmac-sha256\n    secret: {KEY}\n\
              acl:\n  - id: ours\n    key: {KEY_NAME}\n    action: update\n    update-type: [TXT]\n\
-             template:\n  - id: default\n    storage: {path}\n    zonefile-sync: -1\n\
+             template:\n  - id: default\n    storage: {path}\n    zonefile-sync: -1\n{more}\
              zone:\n",
             at.ip(),
             at.port()

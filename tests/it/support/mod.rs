@@ -1,6 +1,7 @@
 //! The common parts of tests of the edges.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+pub mod caddy;
 pub mod canned;
 pub mod crowd;
 pub mod fake_ca;
@@ -10,3 +11,4 @@ pub mod knot;
 pub mod pebble;
 pub mod powerdns;
 pub mod program;
+pub mod unbound;
