@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
+mod batch;
 mod consumers;
 mod fake;
 mod floor;
@@ -47,6 +48,7 @@ fn main() {
         ["fake"] => measure(&[fake::measure]),
         ["real"] => measure(&[real::measure]),
         ["issuance"] => measure(&[issuance::measure]),
+        ["batch"] => measure(&[batch::measure]),
         ["ledger"] => measure(&[ledger::measure]),
         ["look"] => measure(&[look::measure]),
         ["provided"] => measure(&[provided::measure, provided::measure_delivery]),
@@ -60,6 +62,7 @@ fn main() {
             fake::measure,
             real::measure,
             issuance::measure,
+            batch::measure,
             look::measure,
             ledger::measure,
             templates::measure,

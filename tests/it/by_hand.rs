@@ -640,3 +640,29 @@ impl Drop for Holding {
         let _ = self.0.wait();
     }
 }
+
+#[test]
+fn the_system_s_roots_stay_trusted_beside_those_of_the_settings() {
+    let [pebble, other] = [(), ()].map(|()| Pebble::start(1, Behaviour::default()));
+    let hand = Hand::at(&pebble);
+    let system = hand.path("system.pem");
+    fs::write(&system, pebble.root()).unwrap();
+    // The settings name another CA's.
+    fs::write(hand.path("root.pem"), other.root()).unwrap();
+    let registered = |system: Option<&Path>| {
+        let mut command = Command::new(binary());
+        command.env_clear().args(hand.words(&["register", "--yes"]));
+        if let Some(system) = system {
+            command.env("SSL_CERT_FILE", system);
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, log) = registered(None);
+    assert_eq!(code, Some(5), "{log}");
+    let (code, log) = registered(Some(&system));
+    assert_eq!(code, Some(0), "{log}");
+}

@@ -587,3 +587,27 @@ async fn only_known_servers_are_trusted_and_only_over_tls() {
         Err(RootsError::Unreadable(_))
     ));
 }
+
+#[tokio::test]
+async fn names_that_a_ca_has_paused_are_told_with_its_whole_link_and_not_asked_for_at_once() {
+    // As Let's Encrypt answers: https://letsencrypt.org/docs/rate-limits/
+    let link = format!(
+        "https://portal.example/sfe/v1/unpause?jwt={}",
+        "a".repeat(400)
+    );
+    let problem = format!(
+        r#"{{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "Your account is temporarily prevented from requesting certificates for shop.example and possibly others. Please visit: {link}"}}"#
+    );
+    let (_, failed) = failure(Reply::new(
+        429,
+        &["Content-Type: application/problem+json"],
+        &problem,
+    ))
+    .await;
+    let told = quaymaster::report::chain(&failed);
+    assert!(
+        told.contains("temporarily prevented") && told.contains(&link),
+        "{told}"
+    );
+    assert!(matches!(failed.retry(), Retry::Backoff), "{failed:?}");
+}
