@@ -19,6 +19,7 @@ pub mod pem;
 pub mod probe;
 #[cfg(test)]
 mod probe_tests;
+mod program;
 mod server;
 mod starttls;
 pub mod templates;

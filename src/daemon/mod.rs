@@ -38,7 +38,7 @@ use crate::{
     plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, Listening, Tally, chain, listen, report},
-    values::{CertificateName, ContainerId, Retry, Timestamp},
+    values::{CertificateName, ContainerId, Timestamp},
     watching::{self, EngineUpdate, Watched, changes},
 };
 

@@ -4,29 +4,22 @@
     reason = "an adapter starts processes, and hands its environment on"
 )]
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use async_trait::async_trait;
-use tokio::{io::AsyncReadExt, process::Command, time::timeout};
 
 use super::{
     gate::{GateFault, RecordGate},
     place::RecordPlace,
     shown,
 };
-use crate::values::DnsSettings;
+use crate::{
+    adapters::program::{ProgramEnd, run},
+    values::DnsSettings,
+};
 
 /// How long a program may run: some wait until the record is seen.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
-
-/// How much of what a program says at its end is kept, in bytes, and how much of that is told, in characters.
-const KEPT: usize = 4096;
-const TOLD: usize = 200;
 
 /// What our own variables begin with: they may hold secrets of other tables, and are no business of a program's.
 const OURS: &str = "QUAYMASTER_";
@@ -97,70 +90,31 @@ impl HookGate {
     ) -> Result<(), GateFault> {
         let words = self.call(lego, place, value);
         let program = words.first().cloned().unwrap_or_default();
-        let asked = timeout(self.limit, run(&words, &place.asked, value)).await;
-        let late = |_| {
-            Err(format!(
-                "{program} has not ended within {:?}, and was killed",
-                self.limit
-            ))
-        };
-        let (status, said) = asked.unwrap_or_else(late)?;
+        let ended = run(&words, environment(&place.asked, value), self.limit).await;
+        let ProgramEnd { status, last_words } = ended.map_err(|fault| {
+            let cause = std::error::Error::source(&fault).map(|cause| format!(": {cause}"));
+            format!("{program} {fault}{}", cause.unwrap_or_default())
+        })?;
         if status.success() {
             return Ok(());
         }
-        let said = match said.is_empty() {
+        let said = match last_words.is_empty() {
             true => String::new(),
-            false => format!("; it says: {said}"),
+            false => format!("; it says: {last_words}"),
         };
         Err(format!("{program} {lego} failed ({status}){said}").into())
     }
 }
 
-/// Runs a program to its end; how it ended, and the last line that it wrote to standard error.
-async fn run(words: &[String], asked: &str, value: &str) -> Result<(ExitStatus, String), String> {
-    let Some((program, rest)) = words.split_first() else {
-        return Err("command is missing".to_owned());
-    };
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with(OURS) {
-            command.env_remove(name);
-        }
-    }
-    let mut child = command
-        .args(rest)
-        .env("CERTBOT_DOMAIN", asked)
-        .env("CERTBOT_VALIDATION", value)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("{program} can't be started: {error}"))?;
-    let mut words = child.stderr.take();
-    let mut said = Vec::new();
-    let status = loop {
-        // What it leaves running may hold its standard error for ever.
-        tokio::select! {
-            biased;
-            read = async { words.as_mut()?.read_buf(&mut said).await.ok() }, if words.is_some() => {
-                if read.is_none_or(|length| length == 0) {
-                    words = None;
-                }
-                let old = said.len().saturating_sub(KEPT);
-                said.drain(..old);
-            }
-            ended = child.wait() => break ended.map_err(|error| format!("{program} is lost: {error}"))?,
-        }
-    };
-    Ok((status, last_line(&said)))
-}
-
-fn last_line(said: &[u8]) -> String {
-    let text = String::from_utf8_lossy(said);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    let plain = line.unwrap_or_default().trim().chars();
-    plain.filter(|c| !c.is_control()).take(TOLD).collect()
+/// The variables that a program sees: its user's, which may hold its credentials, and those that certbot sets.
+fn environment<'a>(
+    asked: &'a str,
+    value: &'a str,
+) -> impl Iterator<Item = (OsString, OsString)> + 'a {
+    let certbots = [("CERTBOT_DOMAIN", asked), ("CERTBOT_VALIDATION", value)];
+    std::env::vars_os()
+        .filter(|(name, _)| !name.to_string_lossy().starts_with(OURS))
+        .chain(certbots.map(|(name, value)| (name.into(), value.into())))
 }
 
 #[async_trait(?Send)]
@@ -276,14 +230,10 @@ mod tests {
         let slow = slow.within(Duration::from_millis(50));
         let told = slow.add(&place(), "proof").await.expect_err("it is slow");
         assert!(
-            told.problem.ends_with("within 50ms, and was killed"),
+            told.problem
+                .contains("has not ended within 50ms, and was killed"),
             "{told:?}"
         );
-
-        // What holds its standard error goes on without it.
-        let leaving = script(folder.path(), "leaving", "sleep 5 >&2 &");
-        let leaving = gate(&[&leaving], &[]).expect("a program");
-        leaving.add(&place(), "proof").await.expect("it has ended");
 
         let nowhere = gate(&["/there/is/none"], &[]).expect("a path");
         let told = nowhere
