@@ -236,6 +236,7 @@ impl Stage {
         for _ in 0..ROUNDS {
             let mut obtain = self.obtain("look.example", ports.clock.now());
             obtain.self_check = Some(SelfCheck {
+                method: ChallengeType::Http01,
                 is_public: false,
                 is_resolver_named: true,
                 was_validated: false,
