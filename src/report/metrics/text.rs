@@ -94,7 +94,7 @@ impl Samples {
 }
 
 /// What would end a word or a line is escaped.
-fn push_escaped(text: &mut String, word: &str) {
+pub(super) fn push_escaped(text: &mut String, word: &str) {
     for c in word.chars() {
         match c {
             '\\' => text.push_str("\\\\"),
