@@ -14,6 +14,7 @@ mod floor;
 mod issuance;
 mod ledger;
 mod look;
+mod pages;
 mod provided;
 mod real;
 mod sites;
@@ -49,6 +50,7 @@ fn main() {
         ["issuance"] => measure(&[issuance::measure]),
         ["ledger"] => measure(&[ledger::measure]),
         ["look"] => measure(&[look::measure]),
+        ["pages"] => measure(&[pages::measure]),
         ["provided"] => measure(&[provided::measure]),
         ["consumers"] => measure(&[consumers::measure]),
         ["templates"] => measure(&[templates::measure]),
@@ -61,6 +63,7 @@ fn main() {
             issuance::measure,
             look::measure,
             ledger::measure,
+            pages::measure,
             templates::measure,
         ]),
     }
