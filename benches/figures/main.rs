@@ -15,6 +15,7 @@ mod floor;
 mod issuance;
 mod ledger;
 mod look;
+mod pages;
 mod provided;
 mod real;
 mod sites;
@@ -52,6 +53,7 @@ fn main() {
         ["ledger"] => measure(&[ledger::measure]),
         ["look"] => measure(&[look::measure]),
         ["provided"] => measure(&[provided::measure, provided::measure_delivery]),
+        ["pages"] => measure(&[pages::measure]),
         ["consumers"] => measure(&[consumers::measure]),
         ["templates"] => measure(&[templates::measure]),
         // What needs memory of this process first: what others freed would be used again.
@@ -65,6 +67,7 @@ fn main() {
             batch::measure,
             look::measure,
             ledger::measure,
+            pages::measure,
             templates::measure,
         ]),
     }

@@ -121,9 +121,14 @@ const FLAGS: &[PygenFlag] = &[
     PygenFlag {
         name: "metrics",
         values: Values::One,
-        does: Does::Later(
-            "--metrics: there are no metrics yet, so that nothing listens at this port",
-        ),
+        // There it listened at all addresses: what collects them is another container.
+        does: Does::Becomes(|values, watches| match watches {
+            true => {
+                let at = |port: &&str| format!("--metrics=0.0.0.0:{port}");
+                values.iter().map(at).collect()
+            }
+            false => Vec::new(),
+        }),
     },
     PygenFlag {
         name: "swarm-manager",
@@ -366,6 +371,10 @@ mod tests {
             ("--interval 1 3", "--interval 1 3 --watch"),
             ("--interval 0 3", "--interval 0 0 --watch"),
             ("--interval -1", "--interval 0 0 --watch"),
+            (
+                "--metrics 9413",
+                "--metrics=0.0.0.0:9413 --watch --interval 0.5 2",
+            ),
             ("--repeat 0", "--watch --interval 0.5 2"),
             ("--repeat 2.5", "--repeat 2.5 --watch --interval 0.5 2"),
         ] {

@@ -1,15 +1,24 @@
-use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{
-    Call, Exit, Failure, block_on, ca_setup, commands, print, setup,
+    Call, Exit, Failure, block_on, ca_setup, commands, listening, print, setup,
     watch::{Stop, hangups, reach},
 };
 use crate::{
-    adapters::{clock::SystemClock, disk::AnyFiles, fetch::UrlTexts},
+    adapters::{clock::SystemClock, disk::AnyFiles, fetch::UrlTexts, page_listener},
     generate::{
-        By, Checking, Pair, RenderSummary, Rendering, ShownContainers, Telling, TemplateSource,
+        By, Checking, Pair, RenderPages, RenderSummary, Rendering, ShownContainers, Telling,
+        TemplateSource,
     },
     observe::Bearer,
     ports::DetailedEngine,
@@ -64,7 +73,7 @@ pub(super) fn arguments(command: Command) -> Command {
 }
 
 /// Those that are about going on.
-fn watching() -> [Arg; 3] {
+fn watching() -> [Arg; 4] {
     let watch = Arg::new("watch")
         .long("watch")
         .action(ArgAction::SetTrue)
@@ -74,6 +83,9 @@ fn watching() -> [Arg; 3] {
         .num_args(1..=2)
         .value_names(["MIN", "MAX"]);
     let repeat = Arg::new("repeat").long("repeat").value_name("SECONDS");
+    let metrics = Arg::new("metrics")
+        .long("metrics")
+        .value_name("[ADDRESS:]PORT");
     [
         watch.help("go on, and render at every change of containers or templates"),
         interval.requires("watch").help(
@@ -83,6 +95,10 @@ fn watching() -> [Arg; 3] {
         repeat.requires("watch").help(
             "while watching, looks at everything once more so long after something happened, for what changes without a \
              word of the engine",
+        ),
+        metrics.requires("watch").help(
+            "while watching, shows at /metrics what was done, under docker-pygen's names, to whoever reaches this port: \
+             without an address that is this machine alone",
         ),
     ]
 }
@@ -144,6 +160,7 @@ async fn watch(
 ) -> Result<Exit, Failure> {
     let mut stop = Stop::new()?;
     let hangups = hangups()?;
+    show_numbers(&call.options).await?;
     let engine = setup::engine(call)?;
     let own = tokio::select! {
         exit = stop.wait() => return Ok(exit),
@@ -155,6 +172,24 @@ async fn watch(
         .await?;
     report(&Event::Ended {});
     Ok(exit)
+}
+
+/// Shows what is done in numbers from now on, where that is wanted.
+async fn show_numbers(options: &ArgMatches) -> Result<(), Failure> {
+    let Some(word) = options.get_one::<String>("metrics") else {
+        return Ok(());
+    };
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let at = word.parse().map(local).ok().or_else(|| word.parse().ok());
+    let at: SocketAddr = at.filter(|at| at.port() != 0).ok_or_else(|| {
+        Failure::Usage(format!(
+            "--metrics {word}: that is no port; write one, such as 9413, or an address with it, such as 0.0.0.0:9413"
+        ))
+    })?;
+    let shown = page_listener::show_pages(at, Vec::new(), Rc::new(RenderPages::begin())).await;
+    shown
+        .map(drop)
+        .map_err(|error| listening::cannot_listen("--metrics", at, &error))
 }
 
 /// Each template, with the target that stands behind it.

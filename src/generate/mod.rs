@@ -6,6 +6,7 @@ mod debounce;
 mod files;
 mod following;
 mod known;
+mod pages;
 mod shown;
 mod sources;
 mod swarm;
@@ -29,11 +30,13 @@ use crate::{
         Clock, DetailedEngine, DiskError, Engine, EngineError, NamedFiles, TargetFiles,
         TemplateUrls,
     },
+    report::{Measure, measured},
     values::{ContainerId, Interval, Signal, VariableNames},
     watching::{Watched, changes},
 };
 pub use board::{KnownCertificates, OutputBoard, OutputState};
 pub use following::watch_all;
+pub use pages::RenderPages;
 pub use shown::ShownContainers;
 pub use sources::TemplateSource;
 use turning::Turning;
@@ -156,7 +159,9 @@ impl Watched for Rendering {
     }
 
     async fn look(&self) -> Result<(Vec<Rc<Detail>>, Option<Rc<Detail>>), EngineError> {
+        let began = self.clock.elapsed();
         let all = self.engine.details().await?.into_iter();
+        measured(&Measure::Look, self.clock.elapsed().saturating_sub(began));
         Ok((all.map(|detail| self.seen(detail)).collect(), None))
     }
 

@@ -32,7 +32,7 @@ use crate::{
     plan::run_failed,
     ports::{Clock, DetailedEngine},
     render::ContainersView,
-    report::{Event, chain, report},
+    report::{Event, Measure, chain, report},
     values::{ContainerId, Digest},
     watching::EngineUpdate,
 };
@@ -234,6 +234,13 @@ impl Turning {
     /// Renders each template, and puts what is new in place where it is found good; returns what is new of those that have
     /// no target.
     pub async fn render(&mut self) -> String {
+        let began = self.clock().elapsed();
+        let printed = self.render_all().await;
+        self.tell_time(&Measure::TargetUpdate, began);
+        printed
+    }
+
+    async fn render_all(&mut self) -> String {
         let given = Rc::clone(&self.given);
         let _turn = self.turn_at_consumers().await;
         let is_cut_off = self.begin_again();
@@ -285,10 +292,11 @@ impl Turning {
     async fn make_all(&mut self) -> Vec<Result<RenderedFile, String>> {
         let given = Rc::clone(&self.given);
         let view = Arc::new(self.view());
-        let mut all = Vec::new();
+        let (mut all, began) = (Vec::new(), self.clock().elapsed());
         for (number, pair) in given.pairs.iter().enumerate() {
             all.push(self.make_one(number, pair, &view).await);
         }
+        self.tell_time(&Measure::Generation, began);
         all
     }
 

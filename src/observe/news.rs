@@ -46,6 +46,9 @@ pub enum Happening {
 pub struct OpenMatter {
     /// Its beginning.
     pub news: News,
+    /// Its place in the order of what happens.
+    #[serde(default)]
+    pub number: u64,
     /// Whether that was put among what is owed.
     pub is_told: bool,
 }

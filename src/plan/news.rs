@@ -28,8 +28,10 @@ pub fn enter(book: &mut NewsBook, happening: &Happening, wanted: &NotifySettings
                 book.dropped += 1;
                 return true;
             }
+            book.next += 1;
             let open = OpenMatter {
                 news: news.clone(),
+                number: book.next,
                 is_told: false,
             };
             book.open.insert(news.matter.clone(), open);
@@ -79,11 +81,11 @@ pub fn ripen(book: &mut NewsBook, after: Duration, now: Timestamp) -> bool {
     let mut due = Vec::new();
     for open in book.open.values_mut().filter(ripe) {
         open.is_told = true;
-        due.push(open.news.clone());
+        due.push((open.number, open.news.clone()));
     }
-    due.sort_by_key(|news| news.at);
+    due.sort_by_key(|(number, _)| *number);
     let is_any = !due.is_empty();
-    due.into_iter().for_each(|news| owe(book, news));
+    due.into_iter().for_each(|(_, news)| owe(book, news));
     is_any
 }
 
@@ -178,7 +180,17 @@ mod tests {
         let (mut book, wanted) = (NewsBook::default(), NotifySettings::default());
         enter(&mut book, &Happening::Begins(news("failed", "a")), &wanted);
         assert!(end(&mut book, "failed a", T + SECOND));
-        assert_eq!(book, NewsBook::default());
+        assert!(book.open.is_empty() && book.owed.is_empty(), "{book:?}");
+    }
+
+    #[test]
+    fn what_becomes_due_together_is_told_in_the_order_in_which_it_happened() {
+        let (mut book, wanted) = (NewsBook::default(), NotifySettings::default());
+        for name in ["z", "a", "m"] {
+            enter(&mut book, &Happening::Begins(news("failed", name)), &wanted);
+        }
+        assert!(ripen(&mut book, Duration::ZERO, T));
+        assert_eq!(owed(&book), ["z is ill", "a is ill", "m is ill"]);
     }
 
     #[test]

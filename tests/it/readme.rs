@@ -219,6 +219,7 @@ fn what_people_copy_survives_a_signal_by_docker() {
         "compose/mail/docker-compose.yml",
         "compose/own-certificate/docker-compose.yml",
         "compose/wildcard/docker-compose.yml",
+        "compose/metrics/docker-compose.yml",
         "compose/certbot-helper/docker-compose.yml",
         "compose/certbot-helper/without-helper/docker-compose.yml",
     ] {
@@ -244,6 +245,7 @@ fn what_people_copy_survives_a_signal_by_docker() {
         ("prosody", "SIGTERM"),
         ("certbot-helper", "SIGTERM"),
         ("knot", "SIGTERM"),
+        ("metrics", "SIGTERM"),
     ] {
         let recipe = read(&format!("compose/images/{image}/Dockerfile"));
         let line = format!("STOPSIGNAL {signal}");

@@ -11,7 +11,7 @@ use crate::{
     observe::{Bearer, Detail, Way},
     plan::run_failed,
     ports::{DetailedEngine, EngineError},
-    report::{Event, chain, report},
+    report::{Event, Measure, chain, measured, report},
     values::ContainerName,
 };
 
@@ -116,7 +116,13 @@ impl Turning {
             }
             let way = signal_way(container, self.own());
             let (name, started_at) = (container.name.clone(), container.started_at);
-            match tell(&*self.given.engine, container, &by, way).await {
+            let measure = self.measure(container, &by);
+            let began = self.given.clock.elapsed();
+            let told = tell(&*self.given.engine, container, &by, way).await;
+            if let Some(measure) = measure {
+                self.tell_time(&measure, began);
+            }
+            match told {
                 Ok(told) => {
                     report(&told);
                     self.note_told(&id, started_at, &by);
@@ -139,6 +145,39 @@ impl Turning {
             self.all_told();
         }
         is_well
+    }
+}
+
+impl Turning {
+    /// Tells how long something took that began at this time.
+    pub(super) fn tell_time(&self, what: &Measure, began: Duration) {
+        measured(what, self.clock().elapsed().saturating_sub(began));
+    }
+
+    /// How it is counted that a container is told; nothing for words that are run.
+    fn measure(&self, container: &Bearer, by: &By) -> Option<Measure> {
+        let tellings = self
+            .given
+            .tellings
+            .iter()
+            .filter(|telling| telling.by == *by);
+        let is_meant = |telling: &&Telling| {
+            let meant = self.meant(&telling.target).into_iter();
+            meant.into_iter().any(|one| one.id == container.id)
+        };
+        let word = tellings
+            .into_iter()
+            .find(is_meant)
+            .map(|telling| telling.target.clone());
+        let target = word.unwrap_or_else(|| container.name.to_string());
+        match by {
+            By::Signal(signal) => Some(Measure::Signal {
+                target,
+                signal: signal.to_string(),
+            }),
+            By::Restart => Some(Measure::Restart { target }),
+            By::Exec(_) => None,
+        }
     }
 }
 

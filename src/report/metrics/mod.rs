@@ -1,6 +1,7 @@
 //! The metrics: a row for each, and the text that is made of them piece by piece.
 
 mod numbers;
+mod render;
 mod rows;
 mod text;
 
@@ -8,6 +9,7 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use super::Overview;
 use crate::values::{CertificateName, MetricSet};
+pub use render::{PLAIN_MEDIA_TYPE, RenderNumbers};
 pub use rows::METRICS;
 use text::{END, Samples};
 pub use text::{MEDIA_TYPE, MetricKind};

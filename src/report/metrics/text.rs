@@ -94,7 +94,7 @@ impl Samples {
 }
 
 /// Adds a word, with an escape for each character that would end a word or a line.
-fn push_escaped(text: &mut String, word: &str) {
+pub(super) fn push_escaped(text: &mut String, word: &str) {
     for c in word.chars() {
         match c {
             '\\' => text.push_str("\\\\"),

@@ -30,6 +30,7 @@ mod late;
 mod listener;
 mod log;
 mod mail;
+mod metrics;
 mod mosquitto;
 mod never_worse;
 mod own_certificate;

@@ -73,10 +73,10 @@ async fn what_happens_to_a_name_is_kept_over_starts_and_a_rest_writes_nothing() 
             &world,
             &program,
             "shop.example",
-            "site-gone shop.example is claimed no longer",
+            "site-kept proxy answers 503 for shop.example",
         )
         .await;
-        assert!(told.find("site-seen") < told.find("site-gone"), "{told}");
+        assert!(told.find("site-seen") < told.find("site-kept"), "{told}");
     })
     .await;
 }

@@ -130,3 +130,39 @@ async fn a_port_that_is_in_use_is_told_at_the_start() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn render_shows_what_it_did_under_docker_pygen_s_names() {
+    local(async {
+        let world = World::new();
+        world.app("shop");
+        let at = free();
+        let port = at.port().to_string();
+        let program = world.start_with(&[
+            "render",
+            "--template",
+            "#{{ containers|length }}",
+            "--tell-printed",
+            "--signal",
+            "shop",
+            "HUP",
+            "--watch",
+            "--metrics",
+            &port,
+        ]);
+        let told = "pygen_signal_action_seconds_count{signal=\"HUP\",target=\"shop\"} 1";
+        let numbers = until_shown(at, &program, "/metrics", told).await;
+        for line in [
+            "pygen_generation_seconds_count 1",
+            "pygen_target_update_seconds_count 1",
+            "pygen_template_errors 0",
+            "pygen_api_containers_seconds_count{list_all=\"0\"} 1",
+        ] {
+            assert!(
+                numbers.lines().any(|shown| shown == line),
+                "{line}: {numbers}"
+            );
+        }
+    })
+    .await;
+}
