@@ -1,8 +1,4 @@
 //! Programs of the user's that set and remove a record, called as certbot and lego call theirs: words, never a shell.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "an adapter starts processes, and hands its environment on"
-)]
 
 use std::{
     fs,
@@ -12,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{io::AsyncReadExt, process::Command, time::timeout};
 
 use super::{
@@ -134,9 +131,12 @@ async fn run(words: &[String], asked: &str, value: &str) -> Result<(ExitStatus, 
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("{program} can't be started: {error}"))?;
+    let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+    let mut group = Group(pid);
     let mut words = child.stderr.take();
     let mut said = Vec::new();
     let status = loop {
@@ -153,7 +153,20 @@ async fn run(words: &[String], asked: &str, value: &str) -> Result<(ExitStatus, 
             ended = child.wait() => break ended.map_err(|error| format!("{program} is lost: {error}"))?,
         }
     };
+    group.0 = None;
     Ok((status, last_line(&said)))
+}
+
+/// A program with all that it has started; killed when it is dropped with the program still running.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.take() {
+            // One that has ended meanwhile needs no signal.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
 }
 
 fn last_line(said: &[u8]) -> String {
@@ -221,6 +234,15 @@ mod tests {
         path.display().to_string()
     }
 
+    /// Whether a process goes on, and does not only wait to be forgotten.
+    fn runs(pid: &str) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat
+            .rsplit_once(") ")
+            .map(|(_, rest)| rest.starts_with(['Z', 'X']));
+        state == Some(false)
+    }
+
     fn gate(command: &[&str], remove: &[&str]) -> Result<HookGate, String> {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let settings = DnsSettings {
@@ -271,13 +293,34 @@ mod tests {
         let expected = format!("{bad} present failed (exit status: 3); it says: no such zone");
         assert_eq!(told.problem, expected);
 
-        let slow = script(folder.path(), "slow", "sleep 1000");
+        let pid = folder.path().join("pid");
+        let lines = format!(
+            "sleep 1000 &\necho $! > {0}.new; mv {0}.new {0}; wait",
+            pid.display()
+        );
+        let slow = script(folder.path(), "slow", &lines);
         let slow = gate(&[&slow], &[]).expect("a program");
+        let started = async {
+            while !pid.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // It is cut off once it has started another one, as at an orderly end; a time that is over does the same.
+        let at = place();
+        tokio::select! {
+            ended = slow.add(&at, "proof") => panic!("{ended:?}"),
+            () = started => {}
+        }
+        let child = fs::read_to_string(&pid).expect("it has started one");
+        while runs(child.trim()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let slow = slow.within(Duration::from_millis(50));
-        let told = slow.add(&place(), "proof").await.expect_err("it is slow");
+        let told = slow.add(&at, "proof").await.expect_err("it is slow");
+        let problem = &told.problem;
         assert!(
-            told.problem.ends_with("within 50ms, and was killed"),
-            "{told:?}"
+            problem.ends_with("within 50ms, and was killed"),
+            "{problem}"
         );
 
         // What holds its standard error goes on without it.
