@@ -18,21 +18,21 @@ use super::{
 };
 use crate::values::DnsSettings;
 
-/// How long a program may run: some wait until the record is seen.
+/// Longest time that a program may run: some wait until the record is seen.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// How much of what a program says at its end is kept, in bytes, and how much of that is told, in characters.
+/// Most bytes that are kept of a program's last words, and most characters that are shown of them.
 const KEPT: usize = 4096;
 const TOLD: usize = 200;
 
-/// What our own variables begin with: they may hold secrets of other tables, and are no business of a program's.
+/// Beginning of our own variables: they may hold secrets of other tables, and are no business of a program's.
 const OURS: &str = "QUAYMASTER_";
 
 /// Programs that set and remove records.
 pub(super) struct HookGate {
-    /// What sets a record, with its words.
+    /// Program that sets a record, with its words.
     set: Vec<String>,
-    /// What removes it, where that is another program, as certbot has it.
+    /// Program that removes it, where that is another one, as certbot has it.
     remove: Option<Vec<String>>,
     limit: Duration,
 }
@@ -63,7 +63,7 @@ impl HookGate {
         })
     }
 
-    /// The same with less patience.
+    /// Same gate with less patience.
     #[cfg(test)]
     fn within(self, limit: Duration) -> Self {
         Self { limit, ..self }
@@ -186,7 +186,7 @@ impl RecordGate for HookGate {
         self.run("cleanup", place, value).await
     }
 
-    /// Whether the programs are there; none is started.
+    /// Looks for the programs; none is started.
     async fn look(&self) -> Result<String, GateFault> {
         let mut programs: Vec<_> = [Some(&self.set), self.remove.as_ref()]
             .into_iter()
@@ -234,7 +234,7 @@ mod tests {
         path.display().to_string()
     }
 
-    /// Whether a process goes on, and does not only wait to be forgotten.
+    /// True of a process that goes on, and does not only wait to be forgotten.
     fn runs(pid: &str) -> bool {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let state = stat

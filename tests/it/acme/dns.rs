@@ -67,7 +67,7 @@ fn provider(name: &str) -> Option<DnsProvider> {
     row.copied()
 }
 
-/// What sets records by this table. Names are looked up at this server.
+/// Responder that sets records by this table. Names are looked up at this server.
 pub fn responder(
     knot: &Knot,
     settings: &DnsSettings,
