@@ -1,4 +1,5 @@
-//! How long decisions take at 10,000 sites, from what the engine says to a plan. Nothing here touches a file or a socket.
+//! Benchmarks of decisions at 10,000 sites, from the engine's answer to a plan. Nothing here touches a file or a
+//! socket.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 
 #[path = "../src/fixtures.rs"]

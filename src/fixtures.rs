@@ -76,7 +76,7 @@ pub fn held(names: &[&str]) -> HeldCertificate {
     }
 }
 
-/// What the settings say of labels where they say little: certificates come from a CA of the user's own.
+/// The rules for labels of settings that say little: certificates come from a CA of the user's own.
 pub fn label_rules() -> LabelRules {
     let usual = usual_issuance();
     LabelRules {
@@ -100,7 +100,7 @@ pub fn label_rules() -> LabelRules {
     }
 }
 
-/// How certificates are obtained by these rules.
+/// The way to obtain certificates by these rules.
 pub fn usual_issuance() -> Issuance {
     Issuance {
         issuer: Issuer::Ca("https://ca.example/directory".to_owned()),
@@ -111,7 +111,7 @@ pub fn usual_issuance() -> Issuance {
     }
 }
 
-/// What plans are made by, with a look every hour.
+/// The rules of plans, with a look every hour.
 pub fn plan_rules() -> PlanRules {
     PlanRules {
         mark_host: "quaymaster-0123456789abcdef".to_owned(),

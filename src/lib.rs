@@ -1,6 +1,6 @@
 //! Quaymaster watches a Docker engine, reads from container labels which names need certificates and who serves them,
-//! obtains and renews those certificates, renders the configuration of the proxy that is already there, tells it by a
-//! signal, and proves on a new connection that what is new is served.
+//! obtains and renews those certificates, renders the configuration of the proxy that is already there, makes it reload
+//! by a signal, and proves on a new connection that what is new is served.
 //!
 //! ```text
 //!  Docker event ┐
@@ -28,8 +28,8 @@
 //! | [`generate`] | the command `render`, and the outputs of `watch`: the same watching for templates alone |
 //! | [`settings`], [`cli`] | arguments to settings, to ports, to a command |
 //!
-//! To read it in the data's way: `daemon`, `plan`, `desire`, `execute`, `adapters`. `tests/it/guard.rs` holds who may use
-//! whom.
+//! To read it in the data's way: `daemon`, `plan`, `desire`, `execute`, `adapters`. `tests/it/guard.rs` holds the rooms
+//! that each room may use.
 //!
 //! A first certificate takes three turns that nobody wrote down as a sequence: configuration that differs is deployed
 //! (port 80 and the challenge), then a missing certificate is obtained, then configuration differs again, because it

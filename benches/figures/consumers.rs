@@ -29,13 +29,13 @@ use crate::{
 const CERTIFICATE: u32 = 7;
 const NAME: &str = "app7.example";
 
-/// What engines are asked when one of these servers is told.
+/// The requests to engines when one of these servers is reloaded.
 const TOLD: &str = "POST /containers/used";
 
-/// What engines are asked when a site has changed.
+/// The requests to engines when a site has changed.
 const PROXY_TOLD: &str = "POST /containers/proxy/";
 
-/// How long strace takes at most until it shows each call.
+/// The longest time until strace shows each call.
 const ATTACHED: Duration = Duration::from_secs(2);
 
 /// Events over which calls are averaged, each about another app.
@@ -153,7 +153,7 @@ async fn renewed(number: usize, table: &mut Table) {
     table.figure("versions written for each of them", "", written, 1.0);
 }
 
-/// How many calls about files an event of an app takes while so many servers have nothing to do with it.
+/// Number of calls about files for an event of an app, while so many servers have nothing to do with it.
 async fn elsewhere(number: usize) -> f64 {
     let servers = Servers::settled(number).await;
     let (world, program) = (&servers.world, &servers.program);

@@ -40,7 +40,7 @@ impl Drop for Floor {
     }
 }
 
-/// What the process does.
+/// The work of the process.
 pub fn run(socket: &str, concerns: &str, target: &str) {
     let mut events = UnixStream::connect(socket).unwrap();
     events

@@ -1,4 +1,4 @@
-//! What a ledger of 100,000 entries costs a turn in which a thousand new names wait for a limit, beside one of some
+//! The cost of a ledger of 100,000 entries in a turn in which a thousand new names wait for a limit, beside one of some
 //! hundreds for which they wait just so. Nothing here touches a file or a socket.
 
 use std::{

@@ -30,7 +30,7 @@ use crate::{
     table::Table,
 };
 
-/// How long each certificate lives.
+/// The life of each certificate.
 const LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 const ROUNDS: usize = 11;

@@ -1,6 +1,6 @@
-//! How fast the whole program is and what it takes, beside a floor in the same run: a program that only subscribes to
-//! events and sends the signal; and what an issuance and a look at thousands of certificates take. Prints a table, row by
-//! row; asserts no times.
+//! Figures of the whole program's speed and use, beside a floor in the same run: a program that only subscribes to
+//! events and sends the signal; and figures of an issuance and of a look at thousands of certificates. Prints a table,
+//! row by row; asserts no times.
 #![expect(
     clippy::disallowed_methods,
     reason = "a benchmark starts programs and asks the clock"
@@ -49,12 +49,13 @@ fn main() {
         ["issuance"] => measure(&[issuance::measure]),
         ["ledger"] => measure(&[ledger::measure]),
         ["look"] => measure(&[look::measure]),
-        ["provided"] => measure(&[provided::measure]),
+        ["provided"] => measure(&[provided::measure, provided::measure_delivery]),
         ["consumers"] => measure(&[consumers::measure]),
         ["templates"] => measure(&[templates::measure]),
         // What needs memory of this process first: what others freed would be used again.
         _ => measure(&[
             provided::measure,
+            provided::measure_delivery,
             consumers::measure,
             fake::measure,
             real::measure,

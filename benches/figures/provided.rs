@@ -19,12 +19,23 @@ use quaymaster::{
     values::{Host, KeyType},
 };
 
-use crate::{median, resident, sites::SITES, table::Table};
+use tokio::runtime::Builder;
 
-/// How long each certificate lives.
+use crate::{
+    fake::rest, median, resident, sites::SITES, support::fake_engine::local, table::Table,
+    world::World,
+};
+
+/// The life of each certificate.
 const LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 const ROUNDS: usize = 11;
+
+/// How many of them there are while one is delivered.
+const DELIVERED: u32 = 100;
+
+/// What the engine is asked when the server is told.
+const SIGNALLED: &str = "POST /containers/proxy/";
 
 /// Measures looks at them.
 pub fn measure(table: &mut Table) {
@@ -58,6 +69,38 @@ pub fn measure(table: &mut Table) {
     let changed = median((0..ROUNDS).map(|_| took(&|| write(&provided, 7))).collect());
     let what = format!("look again at {SITES} provided certificates, one changed");
     table.figure(what, "ms", changed, 200.0);
+}
+
+/// One of several provided certificates is replaced in its files: until the server that has it is signalled.
+pub fn measure_delivery(table: &mut Table) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let took = runtime.block_on(local(delivered()));
+    let what = format!("provided certificate replaced, to signal, {DELIVERED} provided");
+    table.figure(what, "ms", took, 50.0);
+}
+
+async fn delivered() -> f64 {
+    let world = World::new();
+    let provided = world.state_folder().join("certificates/provided");
+    (0..DELIVERED).for_each(|number| {
+        world.app(&format!("app{number}"));
+        write(&provided, number);
+    });
+    let program = world.start("watch");
+    rest(&program).await;
+    let mut took = Vec::new();
+    for number in 0..ROUNDS as u32 {
+        let before = world.asked(SIGNALLED);
+        write(&provided, number);
+        let began = Instant::now();
+        while world.asked(SIGNALLED) == before {
+            assert!(began.elapsed() < Duration::from_secs(60), "nothing came");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        took.push(began.elapsed().as_secs_f64() * 1000.0);
+        rest(&program).await;
+    }
+    median(took)
 }
 
 fn look(folders: &Folders) -> usize {

@@ -80,7 +80,7 @@ pub fn fresh(desired: &Desired) -> Observed {
     }
 }
 
-/// What is there when all that is planned now was done.
+/// The facts once the whole plan of now was carried out.
 pub fn next(desired: &Desired, observed: &Observed, templates: &Templates) -> Observed {
     foresee(
         observed,

@@ -1,4 +1,4 @@
-//! What is printed: a table in Markdown, each row as soon as it is known, so that what fails later hides nothing.
+//! The printed table in Markdown: each row comes as soon as it is known, so that a later failure hides nothing.
 
 /// Prints a heading, and rows below it.
 pub struct Table(());

@@ -20,6 +20,8 @@ use crate::{
 
 const CONTAINERS: usize = 1000;
 const ROUNDS: usize = 21;
+/// Longer than changes are gathered after one that was told at once.
+const GATHERED: Duration = Duration::from_secs(3);
 
 /// As docker-pygen's users write it: an upstream for each host and path.
 const TEMPLATE: &str = "\
@@ -126,6 +128,8 @@ async fn watched(table: &mut Table) {
         });
         ours.push(signalled(&world, &app, "proxy", health).await);
         rest(&program).await;
+        // A change that comes within the time for gathering is told at its end.
+        sleep(GATHERED).await;
     }
     let what = format!("render: event to signal, {CONTAINERS} containers, fake engine");
     table.beside(what, "ms", median(ours), median(floors), 6.0);

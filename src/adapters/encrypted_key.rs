@@ -22,7 +22,7 @@ use crate::values::Secret;
 /// OpenSSL counts to 2048, careful people to some 600,000. More would keep everything else waiting for seconds.
 const MOST_ITERATIONS: u32 = 2_000_000;
 
-/// Why a key can't be opened.
+/// The reason why a key can't be opened.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum LockedKey {
     /// Another protection than those that are read here.
@@ -49,7 +49,7 @@ pub(super) struct Password {
     pub place: String,
 }
 
-/// What turns a password into a key, and what that key opens.
+/// The parameters that turn a password into a key, and the text which that key opens.
 struct Lock<'a> {
     salt: &'a [u8],
     iterations: NonZeroU32,

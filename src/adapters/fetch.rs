@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ports::{FetchError, TemplateUrls};
 
-/// How often an answer may lead on to another URL.
+/// Number of times that an answer may redirect to another URL.
 const MOST_REDIRECTS: usize = 5;
 
 /// docker-pygen waited for a minute, too. The longest template that is known has 40,000 bytes.

@@ -57,7 +57,7 @@ impl Default for Limits {
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, Error)]
 pub enum HttpError {
     /// No connection, or none to the right server.
@@ -79,7 +79,7 @@ pub enum HttpError {
     TooLong(usize),
 }
 
-/// Why roots can't be trusted.
+/// The reason why roots can't be trusted.
 #[derive(Debug, Error)]
 pub enum RootsError {
     /// Text that is no PEM, or certificates that can't be read.

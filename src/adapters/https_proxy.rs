@@ -25,7 +25,7 @@ use url::Url;
 #[derive(Clone, Debug, Default)]
 pub struct HttpsProxy(Option<Arc<Matcher>>);
 
-/// Why a value is no proxy that can be asked.
+/// The reason why a value is no proxy that can be asked.
 #[derive(Debug, Error)]
 pub enum HttpsProxyError {
     /// It is no URL. The value itself may hold a password.

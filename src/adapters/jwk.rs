@@ -22,7 +22,7 @@ struct RsaKey<'a> {
     qi: &'a str,
 }
 
-/// The RSA key in a text, in PEM; nothing where it is none. What is wrong with its numbers is told by whoever uses it.
+/// The RSA key in a text, in PEM; nothing where it is none. Its user reports what is wrong with its numbers.
 pub(super) fn rsa_key(text: &Secret) -> Option<Secret> {
     let key: RsaKey<'_> = serde_json::from_str(text.expose()).ok()?;
     let mut numbers = Zeroizing::new(Vec::from(VERSION));

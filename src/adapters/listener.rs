@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// How long a connection may last: a request is a line and a few headers.
+/// The longest time of a connection: a request is a line and a few headers.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The listener, with what it shows at this moment.
@@ -75,7 +75,7 @@ impl Responder for ChallengeListener {
         Ok(())
     }
 
-    /// Nothing lies between: one look tells.
+    /// Nothing lies between: one look is enough.
     async fn look(&self, _: &Webroots, challenge: &Challenge) -> Result<(), NotServed> {
         let Response::Http { token, body } = &challenge.response else {
             return Ok(());
@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// What is answered to these bytes, while the listener runs.
+    /// The answer to these bytes, while the listener runs.
     async fn said(at: SocketAddr, request: &'static str) -> String {
         let asking = tokio::task::spawn_blocking(move || {
             let mut stream = std::net::TcpStream::connect(at).expect("it listens");

@@ -15,7 +15,7 @@ use tokio::{
 use super::server;
 use crate::ports::{Pages, Pieces, ShownPage};
 
-/// How long a connection may last, with all that is sent over it: some megabytes over a slow line.
+/// The longest time of a connection, with all that is sent over it: some megabytes over a slow line.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Headers of everything that is sent: nothing of it is a script, is kept, is framed, or is taken for something else. The
@@ -62,7 +62,7 @@ pub async fn show_pages(
     .await
 }
 
-/// What is answered to requests that are for none of the pages.
+/// The answer to requests that are for none of the pages.
 fn refused(method: &Method, headers: &HeaderMap, names: &[String]) -> Option<ShownPage> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
@@ -81,8 +81,8 @@ fn refused(method: &Method, headers: &HeaderMap, names: &[String]) -> Option<Sho
     ))
 }
 
-/// Whether a Host header may stand for us. A name of somebody else's may lead to our address, and then a page of theirs,
-/// open in a browser that reaches us, would read ours.
+/// True if a Host header may stand for us. A name of somebody else's may lead to our address, and then a page of
+/// theirs, open in a browser that reaches us, would read ours.
 ///
 /// <https://en.wikipedia.org/wiki/DNS_rebinding>
 fn is_ours(host: &str, names: &[String]) -> bool {
@@ -199,7 +199,7 @@ mod tests {
         }
     }
 
-    /// What is answered to these bytes, while the listener runs.
+    /// The answer to these bytes, while the listener runs.
     async fn said(at: SocketAddr, request: String) -> String {
         let asking = tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(at).expect("it listens");

@@ -19,26 +19,26 @@ use crate::values::Secret;
 const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
 
-/// What some editors put before a text.
+/// A mark that some editors put before a text.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// How many characters each line of what we write has.
+/// Number of characters in each line that quaymaster writes.
 const LINE: usize = 64;
 
-/// What certificates are called: by the RFC, by old programs, and by OpenSSL where it adds what it trusts them for.
+/// The labels of certificates: by the RFC, by old programs, and by OpenSSL where it adds what it trusts them for.
 const CERTIFICATES: [&str; 3] = ["CERTIFICATE", "X509 CERTIFICATE", TRUSTED];
 const TRUSTED: &str = "TRUSTED CERTIFICATE";
 
-/// What signing requests are called: by the RFC, and by old programs.
+/// The labels of signing requests: by the RFC, and by old programs.
 const REQUESTS: [&str; 2] = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
 
-/// What keys without a password are called.
+/// The labels of keys without a password.
 const KEYS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
 
-/// What a key with a password is called.
+/// The label of a key with a password.
 const LOCKED: &str = "ENCRYPTED PRIVATE KEY";
 
-/// Why a text can't be read as PEM.
+/// The reason why a text can't be read as PEM.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum PemError {
     /// Nothing is in it.
@@ -62,9 +62,9 @@ pub enum PemError {
     /// No block of what is looked for.
     #[error("there is no {wanted} in it, but {found}")]
     Lacks {
-        /// What is looked for.
+        /// The wanted kind of block.
         wanted: &'static str,
-        /// What is there.
+        /// The blocks that are there.
         found: String,
     },
     /// A block without its end.
@@ -72,7 +72,7 @@ pub enum PemError {
         "its {label} that begins in line {line} has no end: the file is cut off, or a line is missing"
     )]
     Endless {
-        /// What it is called.
+        /// The block's label.
         label: String,
         /// Where it begins.
         line: usize,
@@ -82,7 +82,7 @@ pub enum PemError {
         "its {label} that begins in line {line} is no Base64: something is missing or too much"
     )]
     Base64 {
-        /// What it is called.
+        /// The block's label.
         label: String,
         /// Where it begins.
         line: usize,
@@ -104,7 +104,7 @@ pub enum PemError {
     NoPassword {
         /// That file.
         place: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// A key as OpenSSL protected it long ago.
@@ -118,7 +118,7 @@ pub enum PemError {
     Locked(#[from] LockedKey),
 }
 
-/// What was read, as we write it; and why a server would not take it as it was, if it would not.
+/// The text, as quaymaster writes it; and the reason why a server would not take the original, if it would not.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Read<T> {
     pub text: T,
@@ -128,7 +128,7 @@ pub(super) struct Read<T> {
 /// The certificates in a text, in their order, without anything else.
 ///
 /// # Errors
-/// When there is none, or when it can't be told what stands there.
+/// When there is none, or when the text is not recognised.
 pub(super) fn certificates(bytes: &[u8]) -> Result<Read<String>, PemError> {
     let read = text(bytes)?;
     let blocks = blocks(&read)?;
@@ -147,7 +147,8 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Read<String>, PemError> {
     }
 }
 
-/// The first private key in a text: that is the one that servers take. What it is called is told by what it is.
+/// The first private key in a text: that is the one that servers take. Its kind is recognised by its content, and not
+/// by its label.
 ///
 /// # Errors
 /// When there is none, or when its password is not this one.
@@ -179,7 +180,7 @@ pub(super) fn request(bytes: &[u8]) -> Result<Vec<u8>, PemError> {
     Ok(request.der()?.to_vec())
 }
 
-/// What stands in a text, in its order.
+/// The contents of a text, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// Its certificates in DER.
@@ -189,7 +190,7 @@ pub(super) struct Contents {
 }
 
 impl PemError {
-    /// Whether the text is as it should be, as far as can be told: nothing stands there, or a key that no password opens.
+    /// True if the text is as it should be, as far as that is known: it is empty, or has a key that no password opens.
     pub(super) fn is_unopened(&self) -> bool {
         matches!(
             self,
@@ -205,7 +206,7 @@ impl PemError {
 /// All certificates and all keys in a text, whatever else stands there.
 ///
 /// # Errors
-/// When it can't be told what stands there, or when the password of a key is not this one.
+/// When the text is not recognised, or when the password of a key is not this one.
 pub(super) fn contents(bytes: &[u8], password: Option<&Password>) -> Result<Contents, PemError> {
     let read = text(bytes)?;
     let mut contents = Contents::default();
@@ -251,7 +252,7 @@ struct Block<'a> {
     /// In which line it begins.
     line: usize,
     body: &'a str,
-    /// Why OpenSSL would not read it here.
+    /// The reason why OpenSSL would not read it here.
     irregular: Option<String>,
 }
 
@@ -357,7 +358,7 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>, PemError> {
     Ok(blocks)
 }
 
-/// Why OpenSSL would not read the block between these as it stands there.
+/// The reason why OpenSSL would not read the block between these as it stands there.
 fn irregular(before: &str, body: &str, rest: &str) -> Option<&'static str> {
     let is_blank = |line: &str| line.trim().is_empty();
     let mut lines = body.split('\n');
@@ -395,7 +396,7 @@ fn text(bytes: &[u8]) -> Result<Cow<'_, str>, PemError> {
     }
 }
 
-/// What DER is, told by how it begins.
+/// The error that names the kind of DER by its beginning.
 fn binary(der: &[u8]) -> PemError {
     let first = Header::from_der(der).and_then(|(inner, _)| Any::from_der(inner));
     match first.map(|(_, first)| (first.tag(), first.data)) {

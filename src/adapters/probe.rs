@@ -191,7 +191,7 @@ async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeError> {
     connected.map_err(|source| ProbeError::Unreachable { at, source })
 }
 
-/// Whether something else than TLS came back.
+/// True if something else than TLS came back.
 fn is_no_tls(error: &io::Error) -> bool {
     let source = error.get_ref().and_then(|source| source.downcast_ref());
     matches!(source, Some(rustls::Error::InvalidMessage(_)))
@@ -284,7 +284,7 @@ mod tests {
 
     use super::*;
 
-    /// What a look for a certificate makes of a server that says this to whatever it is asked, and closes.
+    /// The result of a look for a certificate at a server that says this to whatever it is asked, and closes.
     async fn look(answer: &[u8]) -> Result<Served, ProbeError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address");

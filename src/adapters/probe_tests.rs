@@ -1,4 +1,4 @@
-//! What a look at a server tells, against servers that say what they should not.
+//! Tests of a look at servers that say what they should not.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -80,7 +80,7 @@ enum Stream {
 }
 
 impl Stream {
-    /// Whether the other side was there for it.
+    /// Sends the words; false if the other side was not there for it.
     async fn says(&mut self, words: &str) -> bool {
         match self {
             Self::Plain(stream) => stream.write_all(words.as_bytes()).await,
@@ -89,7 +89,7 @@ impl Stream {
         .is_ok()
     }
 
-    /// What comes up to the end of a line, or of an element.
+    /// Reads up to the end of a line, or of an element.
     async fn hears(&mut self, end: u8) -> String {
         let mut heard = Vec::new();
         // One that hung up has said nothing.
@@ -155,7 +155,7 @@ async fn serve(stream: TcpStream, script: Vec<Does>) -> Vec<String> {
     wrong
 }
 
-/// What a look at a server of this script shows; the server must have heard what it waits for.
+/// The result of a look at a server of this script; the server must have heard what it waits for.
 async fn seen(protocol: Protocol, script: Vec<Does>) -> Result<Served, String> {
     let look = async {
         let (at, served) = server(script).await;

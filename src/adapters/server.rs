@@ -23,7 +23,7 @@ use tokio::{
 /// <https://letsencrypt.org/docs/multi-perspective-validation-faq/>
 const AT_ONCE: usize = 64;
 
-/// How long a client may take for a request's line and headers.
+/// The longest time for a client to send a request's line and headers.
 const LONGEST_HEAD: Duration = Duration::from_secs(5);
 
 /// The bytes that these may have; hyper takes no less for an upper limit.

@@ -1,4 +1,4 @@
-//! What is said to a mail or chat server before TLS begins, and after it.
+//! The words for a mail or chat server before TLS begins, and after it.
 
 use std::{io, time::Duration};
 
@@ -19,7 +19,7 @@ const MOST_LINES: usize = 100;
 /// The most time that taking leave may need: what was looked for has been seen by then.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// What a server says of XMPP before TLS is shorter: its features are a handful.
+/// The most bytes of XMPP from a server before TLS: its features are a handful.
 const LONGEST_STREAM: usize = 64 * 1024;
 
 /// Has the server ready for TLS under a name.
@@ -80,7 +80,7 @@ pub(super) async fn begin(
     }
 }
 
-/// What comes up to the first of these ends, byte by byte: what follows may be TLS.
+/// Reads up to the first of these ends, byte by byte: the bytes behind it may be TLS.
 async fn elements(stream: &mut (impl AsyncRead + Unpin), ends: &[&str]) -> io::Result<String> {
     let mut told = Vec::new();
     loop {
@@ -94,7 +94,7 @@ async fn elements(stream: &mut (impl AsyncRead + Unpin), ends: &[&str]) -> io::R
     }
 }
 
-/// Takes leave within TLS: a server tells in its log who does not.
+/// Takes leave within TLS: a server logs clients that do not.
 pub(super) async fn end(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), protocol: Protocol) {
     // One that is gone or slow by now has shown what was looked for.
     let _ = timeout(LEAVE, leave(stream, protocol)).await;
@@ -123,7 +123,7 @@ async fn leave(
     Ok(())
 }
 
-/// What a server says before it is asked for anything.
+/// Reads a server's words before it is asked for anything.
 async fn greeting(stream: &mut (impl AsyncRead + Unpin), protocol: Protocol) -> io::Result<()> {
     match protocol {
         Protocol::Tls | Protocol::Xmpp => Ok(()),

@@ -18,11 +18,11 @@ use crate::ports::{DiskError, TemplateFiles, TemplateTexts};
 /// The largest template, in bytes; the built-in ones have some 2,000.
 const LARGEST: u64 = 64 * 1024;
 
-/// How many templates there may be: more means that the setting names another folder than was meant.
+/// The most templates: more means that the setting names another folder than was meant.
 const MOST: usize = 200;
 
-/// How long nothing must change before it is told: an editor makes several changes of one save, and a copy writes file
-/// after file.
+/// Time without any change before a change is reported: an editor makes several changes of one save, and a copy writes
+/// file after file.
 const SETTLED: Duration = Duration::from_millis(100);
 
 /// A folder of templates, which need not exist.
@@ -76,7 +76,7 @@ fn told<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Di
     }
 }
 
-/// What lies in a folder under plain names, with where it really lies. Other names are what editors and mounts leave:
+/// The plain names in a folder, with the real places of their files. Other names are what editors and mounts leave:
 /// `.site.conf.swp`, `site.conf~`, `..data`.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! What a command asks of the daemon: it is left in state, and answered by the daemon that works there, else by the
-//! command itself.
+//! The requests of commands to the daemon: each is left in state, and answered by the daemon that works there, else by
+//! the command itself.
 
 use std::{
     io::{self, IsTerminal},
@@ -13,10 +13,10 @@ use crate::{
     report::explain::{Works, rough},
 };
 
-/// How often the command looks for an answer.
+/// Time between two looks of the command for an answer.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What it takes to do what was asked.
+/// The ports that a request needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Needs {
     /// A CA whose terms were agreed to.

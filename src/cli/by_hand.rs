@@ -1,5 +1,5 @@
-//! What `authorize`, `issue` and `renew --folder` have in common: an order of somebody who works on a terminal or by a
-//! script, with nobody's labels.
+//! The common part of `authorize`, `issue` and `renew --folder`: an order of a user on a terminal or of a script,
+//! without labels.
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
@@ -24,7 +24,7 @@ pub(super) fn names_argument() -> Arg {
         .action(ArgAction::Append)
 }
 
-/// How it is proven that names are ours.
+/// The option that chooses the challenge.
 pub(super) fn method() -> Arg {
     let arg = Arg::new("method").long("method").value_name("METHOD");
     arg.help("how the CA sees that the names are yours: http or dns; without it, as the setting challenge says")
@@ -36,7 +36,7 @@ pub(super) fn yes() -> Arg {
     arg.help("what has to be put somewhere is there: let the CA look, with no look of our own")
 }
 
-/// What somebody asks for.
+/// The wish of a user.
 pub(super) struct HandWish {
     pub(super) names: Vec<Host>,
     /// Where that is said for this order alone.
@@ -103,7 +103,7 @@ fn challenge(call: &Call) -> Result<ChallengeType, Failure> {
         .map_err(|error| Failure::Usage(format!("--method: {error}")))
 }
 
-/// How an order ended.
+/// The end of an order.
 pub(super) enum HandEnd<T> {
     Done(T),
     /// Something has to be put somewhere first.
@@ -112,13 +112,13 @@ pub(super) enum HandEnd<T> {
     Interrupted,
 }
 
-/// What has to be done by hand, or that nothing has, as it is printed.
+/// The steps to do by hand, or that there are none, as printed.
 #[derive(Serialize)]
 pub(super) struct HandReport {
     pub(super) ca: String,
     pub(super) names: BTreeSet<Host>,
     pub(super) outcome: HandOutcome,
-    /// What has to be put where.
+    /// The files and records to be put somewhere.
     pub(super) tasks: Vec<ReportedTask>,
 }
 
@@ -135,7 +135,7 @@ pub(super) enum HandOutcome {
 pub(super) struct ReportedTask {
     #[serde(flatten)]
     pub(super) task: HandTask,
-    /// Why it is not seen.
+    /// The reason why it is not seen.
     pub(super) problem: String,
 }
 
@@ -164,7 +164,7 @@ impl HandReport {
     }
 }
 
-/// What has to be put where, for people.
+/// The file or record to be put somewhere, in words for people.
 pub(super) fn told(task: &HandTask) -> String {
     match task {
         HandTask::File {
@@ -231,7 +231,7 @@ pub(super) async fn ordered<T>(
     }
 }
 
-/// What is asked for, of the CA with this directory.
+/// The request to the CA with this directory.
 fn asked(call: &Call, wish: &HandWish, directory: &str) -> Result<AskedByHand, Failure> {
     let settings = &call.settings;
     let challenge = challenge(call)?;

@@ -1,4 +1,4 @@
-//! What CAs are asked with, from the settings and the environment.
+//! The data for requests to CAs, from the settings and the environment.
 
 use std::{
     collections::BTreeMap,
@@ -13,14 +13,14 @@ use crate::{
     values::{CA_PRESETS, CaPreset, CaSettings, Digest, ExternalAccount, Issuers, Secret},
 };
 
-/// A file with the roots that are trusted besides the usual ones when the CA with this directory is asked.
+/// A file with the roots that are trusted in addition to the usual ones when the CA with this directory is asked.
 pub(super) fn ca_root<'s>(settings: &'s Settings, directory: &str) -> Option<&'s Path> {
     let own = settings.cas.at(directory);
     let root = own.and_then(|ca| ca.root.as_ref());
     root.or(settings.ca_root.as_ref()).map(PathBuf::as_path)
 }
 
-/// What CAs are asked with besides labels.
+/// The data for requests to CAs, in addition to labels.
 pub(super) struct CaSetup {
     pub(super) usual: AcmeSettings,
     /// By directory, where something is set about a CA by itself.
@@ -92,7 +92,7 @@ impl CaSetup {
     }
 }
 
-/// The variables by which programs are told of a proxy, the ones in capitals first.
+/// The variables that name a proxy to programs, the ones in capitals first.
 ///
 /// <https://everything.curl.dev/usingcurl/proxies/env.html>
 const HTTPS_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];

@@ -11,9 +11,9 @@ use super::{
 /// A command: a row of the commands table.
 pub(super) struct CommandRow {
     pub name: &'static str,
-    /// What it does, in words for people.
+    /// A description, in words for people.
     pub about: &'static str,
-    /// How it is used, each with what comes of it.
+    /// Examples of its use, each with its effect.
     pub examples: &'static [(&'static str, &'static str)],
     pub arguments: fn(Command) -> Command,
     pub run: fn(&Call) -> Result<Exit, Failure>,

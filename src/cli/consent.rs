@@ -12,7 +12,7 @@ pub(super) fn yes() -> Arg {
     arg.help("do it without a question; a must where there is no terminal")
 }
 
-/// Whether it is to be done. `what` says so in a sentence that is told before the question.
+/// Asks for consent. `what` is the sentence before the question.
 ///
 /// # Errors
 /// When nobody can be asked, and `--yes` is not there.

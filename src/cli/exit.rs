@@ -8,7 +8,7 @@ use crate::{
     settings::SettingsError,
 };
 
-/// How the program ended, as scripts see it.
+/// The exit code of the program, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
@@ -36,7 +36,7 @@ pub enum Exit {
 pub struct ExitRow {
     /// The code.
     pub exit: Exit,
-    /// What it means.
+    /// The meaning, in words.
     pub meaning: &'static str,
 }
 
@@ -82,7 +82,7 @@ pub const EXITS: &[ExitRow] = &[
     },
 ];
 
-/// Why a command could not do its work.
+/// The reason why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error(transparent)]

@@ -18,10 +18,10 @@ use crate::{
     values::{Host, Protocol},
 };
 
-/// How many things to do are told at the end: more are not read at night.
+/// The most steps shown at the end: more are not read at night.
 const MOST_STEPS: usize = 2;
 
-/// What `--format json` prints.
+/// The document of `--format json`.
 #[derive(Serialize)]
 struct Document<'a> {
     name: &'a Host,
@@ -107,7 +107,7 @@ async fn tell(
     }))
 }
 
-/// What a proxy shows to new connections; nothing where it does not run or is on no network of ours.
+/// The answers of a proxy to new connections; none where it does not run or is on no network of ours.
 async fn look(
     host: &Host,
     daemon: &Daemon,

@@ -17,17 +17,17 @@ use crate::{
     values::Host,
 };
 
-/// How often is looked whether something is there by now.
+/// Time between two looks for the awaited thing.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Whoever sits at the terminal, if there is one.
 pub(super) struct TerminalHands {
     is_there: bool,
-    /// Whether they have said before that all is there.
+    /// True if the user has said before that all is there.
     insists: bool,
     /// Enter.
     typed: RefCell<Option<JoinHandle<bool>>>,
-    /// What was said last of each name.
+    /// The last words about each name.
     said: RefCell<BTreeMap<Host, String>>,
 }
 

@@ -29,7 +29,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Whether the first process of our container, which has these words, is `render`, as such or by docker-pygen's command
+/// True if the first process of our container, which has these words, is `render`, as such or by docker-pygen's command
 /// line; an init may stand before it.
 fn renders(words: &[String]) -> bool {
     let is_ours = |word: &String| word.rsplit('/').next() == Some("quaymaster");

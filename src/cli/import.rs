@@ -43,7 +43,7 @@ pub(super) fn arguments(command: Command) -> Command {
         .arg(commands::format(&["text", "json"]))
 }
 
-/// What became of it, as it is printed.
+/// The outcome, as printed.
 #[derive(Serialize)]
 struct Import {
     name: CertificateName,
@@ -53,15 +53,15 @@ struct Import {
     /// Where what had its place is kept.
     kept: Option<PathBuf>,
     certificate: HeldCertificate,
-    /// The hosts that a proxy serves and it covers, as the daemon last told.
+    /// The hosts that a proxy serves and it covers, by the daemon's last status.
     hosts: Vec<Host>,
-    /// Whether a daemon works there that takes it up.
+    /// True if a daemon works there that takes it up.
     watched: bool,
-    /// Whether the outcome is what would come of it: nothing was written.
+    /// True if the outcome is a forecast: nothing was written.
     dry_run: bool,
 }
 
-/// What putting a certificate into its place came to, or would come to.
+/// The outcome of putting a certificate into its place, or its forecast.
 pub(super) enum Put {
     Done {
         outcome: &'static str,
@@ -180,7 +180,7 @@ fn imported(
     })
 }
 
-/// What a certificate is called after its first name.
+/// The name of a certificate after its first host.
 pub(super) fn called_after(first: &str) -> Result<CertificateName, Failure> {
     named(first).map_err(|_| {
         Failure::Usage(format!(
@@ -189,8 +189,8 @@ pub(super) fn called_after(first: &str) -> Result<CertificateName, Failure> {
     })
 }
 
-/// The hosts of proxies that a certificate covers, as the daemon told after its last turn; none where it told nothing that
-/// can be read.
+/// The hosts of proxies that a certificate covers, by the daemon's status after its last turn; none where no status can
+/// be read.
 fn covered(folders: &Folders, certificate: &HeldCertificate) -> Result<Vec<Host>, Failure> {
     let told = folders.status()?;
     let status = told.and_then(|text| serde_json::from_str::<Status>(&text).ok());
@@ -203,7 +203,7 @@ fn covered(folders: &Folders, certificate: &HeldCertificate) -> Result<Vec<Host>
         .collect())
 }
 
-/// What will be done about the end of a certificate that was taken over.
+/// The words about the renewal of a certificate that was taken over.
 pub(super) fn renewal(certificate: &HeldCertificate) -> String {
     match certificate.gives_way {
         true => format!(

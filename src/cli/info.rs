@@ -34,17 +34,17 @@ struct Info {
     #[serde(flatten)]
     details: CertificateDetails,
     key: KeyInfo,
-    /// What it is called in `live/`; none where it is not there.
+    /// Its name in `live/`; none where it is not there.
     live: Option<CertificateName>,
     /// Where the one in `live/` came from.
     source: Option<Source>,
     /// The consumers that were given it, as the daemon last said; none where no daemon has said anything yet.
     given_to: Vec<ContainerName>,
-    /// The hosts that it covers and a proxy serves, as the daemon last told.
+    /// The hosts that it covers and a proxy serves, by the daemon's last status.
     hosts: Vec<Host>,
 }
 
-/// What was found of its key.
+/// The findings about its key.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 enum KeyInfo {
@@ -135,7 +135,7 @@ fn text(info: &Info, now: Timestamp) -> String {
     format!("{}\n{}", path.display(), lines.collect::<String>())
 }
 
-/// What the certificate says, and what was found of its key: each with what it is called.
+/// The details of the certificate, and the findings about its key: each with its title.
 fn said(
     details: &CertificateDetails,
     key: &KeyInfo,

@@ -68,7 +68,7 @@ use exit::Failure;
 use progress::ProgressLines;
 use pygen::PygenLine;
 
-/// What a command is given.
+/// The arguments and surroundings of a command.
 struct Call {
     settings: Settings,
     /// Whose labels are read.
@@ -109,7 +109,7 @@ pub fn run(
     }
 }
 
-/// What is asked for, and what is to be said of words that do nothing, each with whether something is missing.
+/// The request, and the remarks about words that do nothing, each with true if something is missing.
 type Asked = (ArgMatches, Vec<(&'static str, bool)>);
 
 fn read(arguments: Vec<OsString>) -> Result<Asked, clap::Error> {

@@ -17,13 +17,13 @@ use crate::{
     values::CertificateName,
 };
 
-/// What `--format json` prints.
+/// The document of `--format json`.
 #[derive(Serialize)]
 struct Document<'a> {
     command_plans: Vec<CommandPlan>,
     complaints: &'a BTreeSet<Complaint>,
     faults: &'a [String],
-    /// Why certificates that are due are not obtained now, and until when.
+    /// The reasons why certificates that are due are not obtained now, and the ends of these.
     limited: BTreeMap<&'a CertificateName, String>,
     /// Which CA certificates are asked of that is not the first of their list, and why.
     other_cas: BTreeMap<&'a CertificateName, String>,
@@ -80,13 +80,13 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 }
 
 impl Document<'_> {
-    /// Whether nothing is wrong.
+    /// True if there is no problem.
     fn is_clean(&self) -> bool {
         self.complaints.is_empty() && self.faults.is_empty()
     }
 }
 
-/// What is printed for people; the log tells what is wrong.
+/// The text for people; problems are in the log.
 fn told(document: &Document<'_>, templates: &Templates) -> Result<String, TemplateError> {
     let complaints = document.complaints.iter();
     complaints.for_each(|complaint| tracing::warn!("{complaint}"));

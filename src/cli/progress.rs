@@ -15,13 +15,13 @@ use crate::{
     report::{Event, Listening, listen, named},
 };
 
-/// How often is looked whether a time has changed.
+/// Time between two looks for a change of a time.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Columns and lines of a terminal that does not tell.
+/// Columns and lines of a terminal that does not give its size.
 const USUAL: (usize, usize) = (80, 24);
 
-/// What runs now, one line each, below the log on a terminal; nothing where the log goes elsewhere.
+/// The running work, one line each, below the log on a terminal; none where the log is written elsewhere.
 #[derive(Clone, Debug)]
 pub(super) struct ProgressLines(Option<Arc<Mutex<Foot>>>);
 
@@ -150,7 +150,7 @@ impl Foot {
     }
 }
 
-/// What runs now.
+/// The running work.
 #[derive(Debug, Default)]
 struct Work(BTreeMap<Subject, Running>);
 

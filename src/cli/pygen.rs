@@ -8,12 +8,12 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 /// A flag of docker-pygen's.
 struct PygenFlag {
     name: &'static str,
-    /// What stands behind it.
+    /// The number of values behind it.
     values: Values,
     does: Does,
 }
 
-/// What stands behind a flag.
+/// The number of values behind a flag.
 #[derive(Clone, Copy)]
 enum Values {
     /// Nothing.
@@ -26,7 +26,7 @@ enum Values {
     Some,
 }
 
-/// What becomes of a flag.
+/// The effect of a flag.
 #[derive(Clone, Copy)]
 enum Does {
     /// It is given to `render` as these words; there is no need to say so. The second argument says whether the program
@@ -160,19 +160,19 @@ const FLAGS: &[PygenFlag] = &[
 /// The flag that there must be.
 const TEMPLATE: &str = "template";
 
-/// How long docker-pygen gathered what changed, where nothing is said.
+/// Time for which docker-pygen gathered changes, where nothing is said.
 const INTERVAL: [&str; 2] = ["0.5", "2"];
 
-/// What a command line of docker-pygen's comes to.
+/// The result of reading a command line of docker-pygen's.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PygenLine {
     /// The words of the command line that does it, with the program's name.
     pub words: Vec<OsString>,
-    /// What is to be said of flags that do nothing, each with whether something is missing.
+    /// Remarks about flags that do nothing, each with true if something is missing.
     pub said: Vec<(&'static str, bool)>,
 }
 
-/// Whether these words, behind the program's name, begin as docker-pygen's command line does.
+/// True if these words, behind the program's name, begin as docker-pygen's command line does.
 pub(super) fn is_pygen<'w>(words: impl IntoIterator<Item = &'w str>) -> bool {
     let first = words.into_iter().next().unwrap_or_default();
     let name = first.split('=').next().unwrap_or_default();
@@ -232,7 +232,7 @@ impl PygenFlag {
         }
     }
 
-    /// What stands behind it, each time that it is there.
+    /// The values behind it, each time that it is there.
     fn values<'m>(&self, matches: &'m ArgMatches) -> Vec<Vec<&'m str>> {
         if let Values::None = self.values {
             return vec![Vec::new()];
@@ -315,7 +315,7 @@ mod tests {
         read(&words)
     }
 
-    /// What `render` is given, without what every line has.
+    /// The words for `render`, without those that every line has.
     fn becomes(words: &str) -> String {
         let line = line(words).expect(words).expect(words);
         let taken = super::super::command_line::command().try_get_matches_from(&line.words);

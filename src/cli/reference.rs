@@ -18,13 +18,13 @@ use crate::{
 pub struct Table {
     /// The word by which the command knows it.
     pub name: &'static str,
-    /// What it lists.
+    /// The title of the list.
     pub title: &'static str,
     columns: &'static [&'static str],
     rows: Vec<Vec<Cell>>,
 }
 
-/// What stands in a table.
+/// The content of a cell in a table.
 enum Cell {
     /// To be written as it is.
     Code(String),

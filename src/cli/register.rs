@@ -27,11 +27,11 @@ pub(super) fn arguments(command: Command) -> Command {
         .arg(commands::format(&["text", "json"]))
 }
 
-/// What came of it, as it is printed.
+/// The outcome, as printed.
 #[derive(Serialize)]
 struct Registered {
     outcome: RegistrationOutcome,
-    /// Why the CA did not take the e-mail address of the settings, where it did not.
+    /// The reason why the CA did not take the e-mail address of the settings, where it did not.
     email_problem: Option<String>,
     #[serde(flatten)]
     account: AccountReport,

@@ -12,7 +12,7 @@ use crate::{
     values::CertificateName,
 };
 
-/// How one ended: well, or with whose fault it is; nothing where it could not be tried out.
+/// The result of one rehearsal: success, or the party to blame; none where it could not be tried out.
 type Outcome = Result<(), Option<Blame>>;
 
 /// Rehearses each of these certificates, one after the other.
@@ -72,7 +72,7 @@ fn well(held: &HeldCertificate, ca: &str) -> String {
     )
 }
 
-/// What a script sees: why it failed, where it is one alone.
+/// The exit code: the reason for the failure, where there is just one.
 fn exit(outcomes: &[Outcome]) -> Exit {
     match outcomes {
         [Err(Some(blame))] => exit_of(*blame),

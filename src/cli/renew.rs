@@ -113,7 +113,7 @@ fn unknown(word: &str, host: Option<&Host>, survey: &Survey) -> Failure {
     Failure::Usage(format!("nobody wants a certificate for {word}; {remedy}"))
 }
 
-/// What can be answered at once, because there is nothing to do.
+/// Answers that can be given at once, because there is nothing to do.
 fn foreseen(
     name: &CertificateName,
     force: bool,
@@ -151,7 +151,7 @@ fn leave(
     Ok(())
 }
 
-/// Whether all of these were answered, or were taken away.
+/// True if all of these were answered, or were removed.
 fn are_answered(names: &BTreeSet<CertificateName>, folders: &Folders) -> Result<bool, Failure> {
     let (wishes, _) = folders.wishes()?;
     let is_over = |name| {
@@ -208,7 +208,7 @@ fn told(name: &CertificateName, answer: Option<&RenewalOutcome>, now: Timestamp)
     format!("{name}: {words}\n")
 }
 
-/// What a script sees: why it failed, where it is one alone.
+/// The exit code: the reason for the failure, where there is just one.
 fn exit(answers: &Answers) -> Exit {
     let is_well = |answer: &Option<RenewalOutcome>| {
         matches!(
@@ -231,7 +231,7 @@ fn exit(answers: &Answers) -> Exit {
     }
 }
 
-/// What a script sees of one failure.
+/// The exit code for one failure.
 pub(super) fn exit_of(blame: Blame) -> Exit {
     match blame {
         Blame::Here => Exit::Partly,

@@ -22,7 +22,7 @@ use crate::{
     values::{CertificateName, Host, Timestamp},
 };
 
-/// What became of one certificate, as it is printed.
+/// The outcome for one certificate, as printed.
 #[derive(Serialize)]
 struct FolderRenewal {
     name: CertificateName,
@@ -114,7 +114,7 @@ fn failed(failure: &Failure) -> FolderOutcome {
     }
 }
 
-/// What became of it; nothing where Ctrl-C ended it.
+/// The outcome; none where Ctrl-C ended it.
 async fn renewed(
     call: &Call,
     files: &LaidOut,
@@ -162,7 +162,7 @@ impl FolderRenewal {
     }
 }
 
-/// What a script sees: why it failed, where it is one alone; that hands are needed, where nothing failed.
+/// The exit code: the reason for the failure, where there is just one; that hands are needed, where nothing failed.
 fn exit(renewals: &[FolderRenewal]) -> Exit {
     let failures = renewals.iter().filter_map(|it| match &it.outcome {
         FolderOutcome::Failed { exit, .. } => Some(*exit),

@@ -33,7 +33,7 @@ pub(super) fn arguments(command: Command) -> Command {
         .arg(commands::format(&["text", "json"]))
 }
 
-/// What came of it, as it is printed.
+/// The outcome, as printed.
 #[derive(Serialize)]
 struct CertificateRevocation {
     ca: String,
@@ -41,9 +41,9 @@ struct CertificateRevocation {
     serial: String,
     reason: RevocationReason,
     outcome: Revoked,
-    /// Whether a daemon was asked to order it anew, with a new key.
+    /// True if a daemon was asked to order it anew, with a new key.
     is_ordered_anew: bool,
-    /// What to do next; none where nothing is.
+    /// The next step; none where there is none.
     next: Option<String>,
 }
 
@@ -98,7 +98,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     })
 }
 
-/// What the certificate says.
+/// The details of the certificate.
 pub(super) fn details(found: &FoundCertificate) -> Result<CertificateDetails, Failure> {
     let read = x509::details(&found.chain);
     Ok(read.map_err(|error| DiskError::Damaged {
@@ -107,7 +107,7 @@ pub(super) fn details(found: &FoundCertificate) -> Result<CertificateDetails, Fa
     })?)
 }
 
-/// What the same certificate is called in `live/`, and where it came from; nothing where it is not there.
+/// The name of the same certificate in `live/`, and its source; none where it is not there.
 pub(super) fn live(
     folders: &Folders,
     details: &CertificateDetails,
@@ -145,7 +145,7 @@ fn issued_by(call: &Call, live: Option<&(CertificateName, Source)>) -> Result<St
     )))
 }
 
-/// Whether a daemon that works on this state was asked for a new certificate, which always has a new key.
+/// True if a daemon that works on this state was asked for a new certificate, which always has a new key.
 fn has_ordered(call: &Call, folders: &Folders, name: &CertificateName) -> Result<bool, Failure> {
     let now = setup::now();
     if setup::works(call, folders, now)? != Works::Well {

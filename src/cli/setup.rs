@@ -73,7 +73,7 @@ pub(super) async fn own(call: &Call, engine: &DockerEngine) -> Result<OwnContain
     own_container(engine, &OwnProcess::read(), call.settings.own.as_deref()).await
 }
 
-/// What is to be written in place of the setting `self`, as anything else that can't be followed is told.
+/// The complaint about the setting `self`, as about any label that can't be followed.
 pub(super) fn complaint(own: &OwnContainer) -> Option<Complaint> {
     let doubt = own.doubt.as_ref()?;
     let value = match doubt {
@@ -86,8 +86,8 @@ pub(super) fn complaint(own: &OwnContainer) -> Option<Complaint> {
     Some(said.complains(doubt.to_string(), doubt.remedy()))
 }
 
-/// What `docker inspect` printed in place of an engine, and the container in it that the settings call ours. Without
-/// that setting we are on the host that it was printed on: nothing else could be found out from here.
+/// An engine made of the output of `docker inspect`, and the container in it that is ours by the settings. Without that
+/// setting quaymaster runs on the host of that output: nothing else shows from here.
 pub(super) async fn recorded(
     call: &Call,
     path: &Path,
@@ -234,7 +234,7 @@ pub(super) fn desk(
     Ok(Rc::new(desk))
 }
 
-/// What CAs, names and servers are asked with.
+/// The surroundings in which CAs, names and servers are asked.
 struct Outside {
     authorities: Rc<dyn Authorities>,
     /// What sets TXT records.
@@ -290,8 +290,8 @@ fn ports(
     Ok(ports)
 }
 
-/// What it takes to obtain a certificate with no engine, and with challenges answered where the settings say. `chain` is the
-/// root at which the chains of the CA with this directory are to end, where that is said.
+/// The ports for obtaining a certificate with no engine, and with challenges answered where the settings say. `chain`
+/// is the root at which the chains of the CA with this directory are to end, where that is said.
 pub(super) async fn issuing(
     call: &Call,
     (directory, chain): (&str, Option<&String>),
@@ -384,7 +384,7 @@ pub(super) async fn reached(call: &Call) -> Result<(Rc<DockerEngine>, Option<Bea
     Ok((engine, own.container().cloned()))
 }
 
-/// What stands for the mark's name where none was made yet, for commands that make nothing.
+/// The stand-in for the mark's name where none was made yet, for commands that make nothing.
 const NO_MARK_YET: &str = "quaymaster-0000000000000000";
 
 /// The daemon for a command that only looks, and its folders: nothing is made.
@@ -408,7 +408,7 @@ pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
 
-/// How the daemon is that works on this state.
+/// The state of the daemon that works on this state folder.
 pub(super) fn works(call: &Call, folders: &Folders, now: Timestamp) -> Result<Works, DiskError> {
     let breathes = folders
         .last_breath()?

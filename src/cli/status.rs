@@ -19,7 +19,7 @@ use crate::{
     values::Timestamp,
 };
 
-/// What the daemon left, and what people do beside it.
+/// The daemon's status document, and the users' requests beside it.
 #[derive(Serialize)]
 struct Document {
     /// Nothing where no daemon was here yet.
@@ -154,7 +154,7 @@ fn other_cas(status: &Status) -> Vec<String> {
         .collect()
 }
 
-/// What happens next; of thousands of renewals the first few.
+/// The next events; of thousands of renewals the first few.
 fn next(status: &Status, now: Timestamp) -> Vec<String> {
     const MOST: usize = 5;
     let next = status.next();

@@ -19,25 +19,25 @@ use crate::{
     values::{CertificateName, Timestamp},
 };
 
-/// What came of the certificates in the folder of another ACME client, as it is printed.
+/// The outcomes for the certificates in the folder of another ACME client, as printed.
 #[derive(Serialize)]
 struct TakeOver<'a> {
     client: &'static str,
     /// The client's folder.
     from: PathBuf,
     certificates: Vec<Taken>,
-    /// What stays there.
+    /// The things that stay there.
     left: &'a [LeftThere],
-    /// Whether a daemon works that takes them up.
+    /// True if a daemon works that takes them up.
     watched: bool,
-    /// Whether each outcome is what would come of it: nothing was written.
+    /// True if each outcome is a forecast: nothing was written.
     dry_run: bool,
 }
 
 /// One of these certificates.
 #[derive(Serialize)]
 struct Taken {
-    /// What the client calls it.
+    /// The client's name for it.
     name: String,
     /// `imported`, `replaced`, `unchanged` or `refused`.
     outcome: &'static str,
@@ -47,7 +47,7 @@ struct Taken {
     kept: Option<PathBuf>,
     /// None where it can't be read.
     certificate: Option<HeldCertificate>,
-    /// Why it was refused.
+    /// The reason why it was refused.
     problem: Option<String>,
 }
 
@@ -187,7 +187,7 @@ fn shown(take_over: &TakeOver<'_>, width: Option<usize>) -> String {
     text
 }
 
-/// What is said below the table, a line each.
+/// The notes below the table, a line each.
 fn notes(take_over: &TakeOver<'_>) -> Vec<String> {
     let TakeOver {
         from,

@@ -52,7 +52,7 @@ impl Call {
     }
 }
 
-/// Whether the user has said no to colours.
+/// True if the user has said no to colours.
 ///
 /// <https://no-color.org/>
 pub(super) fn refuses_colour(environment: &BTreeMap<String, String>) -> bool {

@@ -22,7 +22,7 @@ pub(super) fn arguments(command: Command) -> Command {
         .arg(commands::format(&["text", "json"]))
 }
 
-/// What came of it, as it is printed.
+/// The outcome, as printed.
 #[derive(Serialize)]
 struct Upgrade {
     outcome: UpgradeOutcome,
@@ -39,7 +39,7 @@ enum UpgradeOutcome {
     Unchanged,
 }
 
-/// Whether an account has the URL of the protocol's first version, as Let's Encrypt had it.
+/// True if an account has the URL of the protocol's first version, as Let's Encrypt had it.
 ///
 /// <https://community.letsencrypt.org/t/end-of-life-plan-for-acmev1/88430>
 fn is_of_first_version(url: &str) -> bool {

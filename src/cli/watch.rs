@@ -15,7 +15,7 @@ use crate::{
     report::{Event, chain, report},
 };
 
-/// How often a second process looks whether the first has ended.
+/// Time between two looks of a second process for the end of the first.
 const STAND_BY: Duration = Duration::from_secs(1);
 
 /// Pauses while the engine has not been reached yet.

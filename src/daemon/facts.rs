@@ -21,9 +21,9 @@ use crate::{
     watching::{Damping, Grace, RemovedContainers},
 };
 
-/// What is known between two turns.
+/// The facts that are known between two turns.
 pub(super) struct Facts {
-    /// What the engine says.
+    /// The engine's description of its containers.
     pub snapshot: Snapshot,
     /// Who vanished while nobody could see, and still counts.
     pub grace: Grace,
@@ -31,16 +31,16 @@ pub(super) struct Facts {
     removed: RemovedContainers,
     /// Who comes and goes, and when each takes requests again.
     pub damping: Damping,
-    /// What we have and tried.
+    /// The certificates, records and attempts.
     pub observed: Observed,
-    /// Whether the engine was ever listed: before that, nothing is decided.
+    /// True if the engine was ever listed: before that, nothing is decided.
     pub seen: bool,
-    /// Whether the certificates could ever be looked at: before that, nothing is decided, since sites without a
+    /// True if the certificates could ever be looked at: before that, nothing is decided, since sites without a
     /// certificate are taken off TLS.
     pub certified: bool,
     /// When everything was last looked at.
     pub looked: Timestamp,
-    /// What is wrong on disk.
+    /// Problems on disk.
     pub(super) faults: Faults,
     /// Certificates that can neither be served nor mended, and why.
     wrecks: BTreeMap<CertificateName, String>,
@@ -52,9 +52,9 @@ pub(super) struct Facts {
     pub(super) hosts: Hosts,
     /// The CAs that ask to be left alone, as that lies on disk.
     pub(super) busy_kept: BTreeMap<String, BusyCa>,
-    /// How many entries of the ledger the file has, and how many of them can't be read.
+    /// Number of entries in the ledger's file, and of those that can't be read.
     pub(super) ledger_kept: LedgerKept,
-    /// What CAs said about renewals, as that lies on disk.
+    /// The CAs' answers about renewals, as they lie on disk.
     pub(super) renewals_kept: KeyedTable<CertificateName, RenewalRecord>,
     /// For how long nobody has wanted certificates, as that lies on disk.
     pub(super) unwanted_kept: BTreeMap<CertificateName, Unwanted>,
@@ -62,7 +62,7 @@ pub(super) struct Facts {
     pub(super) looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
 
-/// What was read; nothing, which is told, where that could not be.
+/// The value that was read; the default, with a report, where it could not be.
 fn or_none<T: Default>(read: Result<T, DiskError>) -> T {
     read.unwrap_or_else(|error| {
         report(&Event::DiskFault {
@@ -85,7 +85,7 @@ fn lost(error: &DiskError, now: Timestamp) -> Attempt {
 }
 
 impl Facts {
-    /// What was tried. Nothing is known about certificates yet.
+    /// Reads the attempts and other records. Nothing is known about certificates yet.
     pub fn read(ports: &Ports, dialects: &Dialects) -> Self {
         let now = ports.clock.now();
         // Where attempts can't be read, none can be written down, so that none is made.
@@ -254,7 +254,8 @@ impl Facts {
         self.faults.settle(Concern::Removed, kept);
     }
 
-    /// Whether it was seen under this name before: who ran under one that Compose left behind is seen to end.
+    /// True if it was seen under this name before: a container that ran under a name that Compose left behind is seen
+    /// to end.
     fn knows(&self, bearer: &Bearer) -> bool {
         self.snapshot
             .bearers
@@ -332,7 +333,7 @@ impl Facts {
         self.faults.replace(concern, faults);
     }
 
-    /// What is wrong on disk, as far as it was looked at.
+    /// Problems on disk, as far as it was looked at.
     pub fn faults(&self) -> BTreeSet<String> {
         let faults = self.faults.all().chain(self.wrecks.values());
         faults.cloned().collect()

@@ -1,10 +1,10 @@
-//! What is wrong on disk, as far as it was looked at.
+//! Problems on disk, as far as it was looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{ports::DiskError, report::chain};
 
-/// What a fault is about.
+/// The subject of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Concern {
     /// Certificates that can't be read or served.
@@ -13,7 +13,7 @@ pub(super) enum Concern {
     Mending,
     /// Folders of consumers that can't be looked at.
     Consumers,
-    /// What a crash left in such folders and can't be taken away.
+    /// Left-overs of a crash in such folders that can't be removed.
     Leftovers,
     /// Sites that can't be shut or opened.
     ShutSites,
@@ -41,7 +41,7 @@ pub(super) enum Concern {
     Forgets,
 }
 
-/// What is wrong on disk; a new look at something replaces what the last one found.
+/// Problems on disk; a new look at a subject replaces the findings of the last.
 #[derive(Debug, Default)]
 pub(super) struct Faults(BTreeMap<Concern, BTreeSet<String>>);
 
@@ -67,7 +67,7 @@ impl Faults {
         self.replace(concern, done.err());
     }
 
-    /// Whether there is a fault.
+    /// True if there is a fault.
     pub fn has(&self, concern: Concern) -> bool {
         self.0
             .get(&concern)

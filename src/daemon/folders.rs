@@ -1,4 +1,4 @@
-//! What is known of the folders of consumers, and what is put right there between deployments.
+//! The facts about the folders of consumers, and the repairs there between deployments.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -9,11 +9,11 @@ use crate::{
     values::{Host, KeyedTable, Timestamp},
 };
 
-/// What is known of that besides the facts.
+/// The memory about hosts, in addition to the facts.
 pub(super) struct Hosts {
     /// As it lies on disk.
     kept: KeyedTable<Host, Holder>,
-    /// What it was found out from.
+    /// The facts from which it was found out.
     memory: HolderMemory,
     /// When the next host is free for others, and of which holders that is true.
     next_free: (KeyedTable<Host, Holder>, Option<Timestamp>),
@@ -83,7 +83,7 @@ impl Facts {
     }
 }
 
-/// Whether a proxy was seen to serve a host as it is meant, or was told to where it can't be looked at.
+/// True if a proxy was seen to serve a host as it is meant, or was reloaded where it can't be looked at.
 fn is_served(host: &Host, desired: &Desired, observed: &Observed) -> bool {
     desired.consumers.values().any(|consumer| {
         let site = consumer.sites.get(host);

@@ -13,11 +13,11 @@ use crate::{
 /// The file is written anew when it has twice as many entries as counted when that was done last, and so many more.
 const SOME: usize = 1000;
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LedgerKept {
     entries: usize,
-    /// How many more lines can't be read.
+    /// Number of further lines, which can't be read.
     damaged: usize,
     /// With how many entries it is looked for those that count no more.
     tidied_at: usize,

@@ -1,4 +1,4 @@
-//! What becomes of certificates that nobody wants any more, and of those that are wanted again.
+//! The further life of certificates that are not wanted any more, and of those that are wanted again.
 
 use std::{collections::BTreeMap, rc::Rc};
 

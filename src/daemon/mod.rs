@@ -50,7 +50,7 @@ use telling::Told;
 use templates::InUse;
 use time_of_day::TimeOfDay;
 
-/// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
+/// Time between two signs of life, at rest too; `quaymaster health` calls three missed ones dead.
 pub const BREATH: Duration = Duration::from_secs(20);
 
 /// So many of them may be missed before something is wrong.
@@ -59,20 +59,20 @@ pub const MISSED: u32 = 3;
 /// Turns within this are one burst.
 const BURST: Duration = Duration::from_secs(1);
 
-/// How long the same facts are taken to give the same plan: which certificate is valid changes with time alone.
+/// Time for which the same facts are taken to give the same plan: which certificate is valid changes with time alone.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
-/// How long what was begun has the processor for itself: with thousands of sites the next turn takes some milliseconds,
-/// by which a signal would be late.
+/// Time for which actions that have begun have the processor for themselves: with thousands of sites the next turn
+/// takes some milliseconds, by which a signal would be late.
 const HEAD_START: Duration = Duration::from_millis(5);
 
 /// Everything the loop is given.
 pub struct Daemon {
     /// The outside.
     pub ports: Ports,
-    /// How labels are read.
+    /// The rules for reading labels.
     pub label_rules: desire::LabelRules,
-    /// How is planned.
+    /// The rules for planning.
     pub plan_rules: plan::PlanRules,
     /// The user's templates; none where the built-in ones are all.
     pub template_files: Option<Rc<dyn TemplateFiles>>,
@@ -80,13 +80,13 @@ pub struct Daemon {
     pub outputs: Outputs,
     /// The container we run in.
     pub own: Option<ContainerId>,
-    /// What is wrong with how that was found out.
+    /// The complaint about the way in which that was found out.
     pub doubt: Option<Complaint>,
     /// Where somebody asks how everything is.
     pub questions: Questions,
 }
 
-/// How `once` ended.
+/// The end of `once`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// Nothing is left to do.
@@ -101,18 +101,18 @@ struct Loop {
     facts: Facts,
     templates: InUse,
     work: JoinSet<Outcome>,
-    /// What CAs are asked about renewals.
+    /// The requests to CAs about renewals.
     readings: JoinSet<RenewalReport>,
     left_records: LeftRecords,
     renewal_reads: RenewalReads,
     look_again: Rc<Notify>,
     told: Told,
-    /// Whether only what somebody wishes for is done.
+    /// True if only wishes of users are carried out.
     wishes_only: bool,
-    /// What was read from labels, and what plans came to: each is found out again only where something has changed.
+    /// The memory of labels and plans: each is found out again only where something has changed.
     reading: Reading,
     memory: Planner,
-    /// What the containers ask for; nothing once they have changed.
+    /// The meaning of the containers' labels; none once they have changed.
     desired: Option<Rc<Desired>>,
     /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
     /// give the same plan, and with thousands of containers a turn is not free.
@@ -125,11 +125,11 @@ struct Loop {
     time_of_day: TimeOfDay,
     /// When it last showed that it turns.
     breathed: Option<Timestamp>,
-    /// How often everything was looked at.
+    /// Number of full looks.
     looks: u64,
     /// When it was made.
     began: Timestamp,
-    /// What has happened since.
+    /// The count of events since.
     tally: Rc<RefCell<Tally>>,
     /// That events are counted.
     _counting: Listening,

@@ -1,4 +1,4 @@
-//! Outputs beside everything else: they see the certificates, and how they stand is told with the rest.
+//! Outputs beside everything else: they see the certificates, and their states are reported with the rest.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,17 +16,17 @@ use crate::{
     values::{CertificateName, ContainerName},
 };
 
-/// The user's outputs, and where they tell how they are.
+/// The user's outputs, and the board for their states.
 #[derive(Default)]
 pub struct Outputs {
     /// Each.
     pub each: Vec<Rc<Rendering>>,
-    /// Where they and the loop tell each other what they know.
+    /// The board on which they and the loop exchange their states.
     pub board: Rc<OutputBoard>,
 }
 
 impl Daemon {
-    /// What outputs would be given; nothing is written.
+    /// Forecasts of outputs; nothing is written.
     ///
     /// # Errors
     /// When the engine can't be asked.
@@ -72,7 +72,7 @@ impl Loop {
         }
     }
 
-    /// What is wrong with outputs.
+    /// Complaints about outputs.
     pub(super) fn output_complaints(&self) -> BTreeSet<Complaint> {
         let states = self.daemon.outputs.board.states().into_values();
         states.flat_map(|state| state.complaints).collect()

@@ -21,7 +21,8 @@ use crate::{
     values::{MetricSet, Timestamp},
 };
 
-/// How long the loop may be busy, or not have begun: a client should hear of it before it gives up by itself.
+/// The longest time for which the loop may be busy, or not have begun: a client should hear of it before it gives up by
+/// itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
 /// Those who may wait for an answer at the same time.
@@ -41,7 +42,7 @@ pub struct Questions {
     at: Option<SocketAddr>,
 }
 
-/// What is shown of a loop.
+/// The pages about a loop.
 pub struct LoopPages {
     ask: mpsc::Sender<Question>,
     vitals: Rc<dyn Vitals>,
@@ -73,7 +74,7 @@ impl LoopPages {
         Ok((pages, questions))
     }
 
-    /// How everything is; nothing where the loop does not say so in time.
+    /// The overview; none where the loop does not give it in time.
     async fn overview(&self) -> Option<Overview> {
         let (answer, answered) = oneshot::channel();
         let asked = async {
@@ -97,7 +98,7 @@ impl LoopPages {
     }
 }
 
-/// What is read, piece by piece. Where it can't be read to its end, it ends there, and is no document.
+/// The content, piece by piece. Content that can't be read to its end stops there, and is no document.
 fn pieces(mut document: Box<dyn Read>) -> Pieces {
     Box::new(std::iter::from_fn(move || {
         let mut piece = vec![0; PIECE];
@@ -133,7 +134,7 @@ impl Pages for LoopPages {
     }
 }
 
-/// Whether the loop turns and its state can be written, by the same rule as the command `health`.
+/// Checks that the loop turns and its state can be written, by the same rule as the command `health`.
 fn health(overview: &Overview) -> ShownPage {
     let is_late = |breathed| overview.now.since(breathed) > BREATH * MISSED;
     match overview.breathed {
@@ -188,7 +189,7 @@ impl Loop {
         self.told.exposed = places;
     }
 
-    /// How everything is.
+    /// The overview of everything.
     pub(super) fn overview(&self) -> Overview {
         let (desired, plan) = self.told.settled();
         Overview {

@@ -1,5 +1,6 @@
-//! What CAs say about renewals: who asks them, what is known, and the file that outlives us. Nothing waits for it: it is
-//! asked beside everything else, and what fails changes nothing but when it is asked again.
+//! The reading of CAs' renewal information: the requests, the known answers, and the file that outlives the process.
+//! Nothing waits for the answers: the requests run beside everything else, and a failure changes only the time of the
+//! next request.
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -18,10 +19,10 @@ use crate::{
 /// A CA is asked about so many one after the other, before what it said is written down.
 const AT_ONCE: usize = 30;
 
-/// How far our clock may be set back, and what a CA said still counts: no pause is longer.
+/// The most by which our clock may be set back, while a CA's answer still counts: no pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is known of renewals besides the facts.
+/// The known renewal information, in addition to the facts.
 #[derive(Debug, Default)]
 pub(super) struct RenewalReads {
     /// CAs that are being asked.
@@ -30,7 +31,7 @@ pub(super) struct RenewalReads {
     next_look: Option<Timestamp>,
 }
 
-/// What a CA said about several certificates.
+/// A CA's answers about several certificates.
 #[derive(Debug)]
 pub(super) struct RenewalReport {
     ca: String,
@@ -298,7 +299,7 @@ mod tests {
         }
     }
 
-    /// What a site asks for whose certificate comes from this CA.
+    /// The wishes of a site whose certificate comes from this CA.
     fn wanted(issuer: Issuer) -> Desired {
         let rules = LabelRules {
             issuers: Some(issuer.into()),

@@ -58,7 +58,7 @@ impl Watched for Daemon {
     }
 }
 
-/// Why nothing can be foreseen.
+/// The reason why nothing can be foreseen.
 #[derive(Debug, thiserror::Error)]
 pub enum ForeseeError {
     /// The engine.
@@ -73,22 +73,22 @@ pub enum ForeseeError {
 pub struct Survey {
     /// That moment.
     pub now: Timestamp,
-    /// What the engine says.
+    /// The engine's description of its containers.
     pub snapshot: Snapshot,
-    /// What labels ask for.
+    /// The meaning of the labels.
     pub desired: Desired,
-    /// What we have and tried.
+    /// The certificates, records and attempts.
     pub observed: Observed,
-    /// What would be rendered.
+    /// The templates that would be rendered.
     pub templates: Templates,
-    /// What would be done now.
+    /// The plan for now.
     pub plan: Plan,
-    /// What is wrong on disk and with the user's templates.
+    /// Problems on disk and with the user's templates.
     pub faults: Vec<String>,
 }
 
 impl Survey {
-    /// What can't be followed.
+    /// Complaints about labels that can't be followed.
     pub fn complaints(&self) -> BTreeSet<Complaint> {
         self.desired
             .complaints
@@ -156,7 +156,8 @@ impl Daemon {
         })
     }
 
-    /// Has those wait that the daemon at work has wait, as its status tells: one look does not show who comes and goes.
+    /// Lets containers wait that wait by the status of the daemon at work: a single look does not show that a container
+    /// comes and goes.
     fn take_waits(&self, snapshot: &mut Snapshot, now: Timestamp) {
         // Who can't read it is told where that is told.
         let told = self.ports.vitals.status().ok().flatten();

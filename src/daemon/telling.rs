@@ -1,4 +1,4 @@
-//! What a turn came to, told: events once each, and the status document when there is time for it.
+//! The reports of a turn: events once each, and the status document when there is time for it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,13 +18,13 @@ use crate::{
     values::{CertificateName, ContainerId, ContainerName, KeyedTable, TableChange, Timestamp},
 };
 
-/// How long the status document waits: what was begun in a turn goes first, and a burst of turns is one document.
+/// Time that the status document waits: actions that began in a turn come first, and a burst of turns is one document.
 const DOCUMENT_AFTER: Duration = Duration::from_millis(50);
 
 /// It waits for so many times as long as it takes to write: with thousands of sites that may be some 20 ms.
 const DOCUMENT_SHARE: u32 = 100;
 
-/// What was reported, so that it is reported once.
+/// The reports so far, so that each is made once.
 #[derive(Default)]
 pub(super) struct Told {
     complaints: Rc<BTreeSet<Complaint>>,
@@ -41,26 +41,26 @@ pub(super) struct Told {
 /// The status document that is to be written.
 #[derive(Default)]
 struct Document {
-    /// What it is about; nothing before the first.
+    /// The subject; none before the first.
     of: Option<(Rc<Desired>, Rc<Plan>)>,
-    /// Whether that is not written yet.
+    /// True if that is not written yet.
     is_new: bool,
     /// For certificates that are wanted, another one that does what they are wanted for, as it was last written.
     instead: Rc<BTreeMap<CertificateName, CertificateName>>,
     due: Option<Timestamp>,
-    /// How long the last one took.
+    /// Time that the last one took.
     took: Duration,
-    /// Why the last one could not be written.
+    /// The reason why the last one could not be written.
     unwritten: Option<String>,
 }
 
 impl Told {
-    /// Whether nothing is wrong on disk.
+    /// True if there is no problem on disk.
     pub fn is_whole(&self) -> bool {
         self.faults.is_empty()
     }
 
-    /// Whether nothing is wrong at all.
+    /// True if there is no problem at all.
     pub fn is_clean(&self) -> bool {
         let does_any_end = self.notices.iter().any(Notice::is_of_end);
         self.complaints.is_empty() && self.is_whole() && !does_any_end
@@ -71,17 +71,17 @@ impl Told {
         self.document.due = self.document.due.map(|_| now);
     }
 
-    /// Whether everything was looked at once, and nothing was left to begin.
+    /// True if everything was looked at once, and nothing was left to begin.
     pub(super) fn is_settled(&self) -> bool {
         self.document.of.is_some()
     }
 
-    /// What labels ask for and what was planned when nothing was left to begin last; nothing before.
+    /// The labels' meaning and the plan when nothing was left to begin last; none before.
     pub(super) fn settled(&self) -> (Rc<Desired>, Rc<Plan>) {
         self.document.of.clone().unwrap_or_default()
     }
 
-    /// What can't be followed, as it was told.
+    /// Complaints about labels that can't be followed, as they were reported.
     pub(super) fn complaints(&self) -> Rc<BTreeSet<Complaint>> {
         Rc::clone(&self.complaints)
     }

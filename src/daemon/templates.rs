@@ -11,7 +11,7 @@ use crate::{
 /// user breaks one: what was good stays in use until all is mended.
 pub(super) struct InUse {
     files: Option<Rc<dyn TemplateFiles>>,
-    /// What is rendered, beside what was rendered before: consumers may still use that.
+    /// The templates that are rendered, beside the earlier ones: consumers may still use those.
     pub current: Templates,
     /// The user's texts in `current`.
     texts: TemplateTexts,
@@ -81,7 +81,7 @@ impl InUse {
         Ok(())
     }
 
-    /// What is wrong with the user's templates as they lie there now.
+    /// Problems with the user's templates as they lie there now.
     pub fn faults(&self) -> &BTreeSet<String> {
         &self.faults
     }
@@ -170,7 +170,7 @@ impl InUse {
     }
 }
 
-/// What was kept, or why that can't be read.
+/// The templates that were kept, or the reason why they can't be read.
 pub(super) fn kept(records: &dyn Records) -> (Option<Vec<GoodTemplates>>, Option<String>) {
     match records.templates() {
         Ok(kept) => (Some(kept), None),
@@ -270,7 +270,7 @@ mod tests {
         }
     }
 
-    /// What the proxy's own file would be.
+    /// The proxy's own file, as it would be.
     fn proxy_file(in_use: &InUse) -> Result<String, String> {
         let view = json!({"http_port": 80, "https_port": 443, "public_http_port": 80, "public_https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [], "listens_ipv6": false,
             "certificate": null});

@@ -338,8 +338,8 @@ fn a_ca_that_asks_to_be_left_alone_is_so_after_a_restart_and_forgotten_in_time()
     }
 }
 
-/// How often the proxy was deployed to while a container restarted every 3 s for so long, and how often for another
-/// site, whose container moves after five minutes.
+/// Number of deployments to the proxy while a container restarted every 3 s for so long, and for another site, whose
+/// container moves after five minutes.
 fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
     let folder = tempfile::tempdir().unwrap();
     let folders = Folders::new(

@@ -7,7 +7,7 @@ use crate::{
     values::Timestamp,
 };
 
-/// How far the time of day may move away from the time that has passed: clocks are kept right by small steps.
+/// The most by which the time of day may move away from the time that has passed: clocks are kept right by small steps.
 const STEP: Duration = Duration::from_secs(60);
 
 /// The time of day at the last turn, and the time that had passed by then.

@@ -73,7 +73,7 @@ impl Loop {
         ControlFlow::Continue(())
     }
 
-    /// What the containers ask for.
+    /// The meaning of the containers' labels.
     pub(super) fn desired(&mut self) -> Rc<Desired> {
         let desired = self.desired.take().unwrap_or_else(|| {
             let mut desired = self
@@ -110,7 +110,7 @@ impl Loop {
         self.facts.observed.are_any_missed = self.facts.grace.next_end().is_some();
     }
 
-    /// Begins what was planned; tells how everything is where that is nothing.
+    /// Begins the planned actions; reports the state of everything where there are none.
     fn act(
         &mut self,
         desired: &Rc<Desired>,

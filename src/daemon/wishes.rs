@@ -65,7 +65,7 @@ impl Loop {
         }
     }
 
-    /// Whether an action is needed for what somebody wishes for: the order itself, or bringing its proxies up to date.
+    /// True if an action is needed for a user's wish: the order itself, or bringing its proxies up to date.
     pub(super) fn is_wished_for(&self, action: &Action, desired: &Desired) -> bool {
         match action {
             Action::Obtain(obtain) => self
@@ -146,7 +146,7 @@ impl Loop {
         Some((name.clone(), self.facts.observed.wishes.get(name)?.clone()))
     }
 
-    /// What can't be written down is told, and goes on in memory: the order is on record for itself.
+    /// Keeps a wish. A wish that can't be written is reported, and stays in memory: the order is on record for itself.
     fn keep_wish(&mut self, name: &CertificateName, wish: &RenewalRequest, stage: Stage) {
         let wish = RenewalRequest {
             stage,

@@ -15,8 +15,8 @@ pub fn forgotten_at(removed: Timestamp) -> Timestamp {
     removed + REMEMBERED_FOR
 }
 
-/// Whether a bearer that was removed does not count any more: one from the future, as of a clock that was set back, would
-/// count for as long as that.
+/// True if a removed bearer counts no more. A removal in the future, after a clock was set back, would otherwise count
+/// for as long as that.
 pub fn is_forgotten(removed: Timestamp, now: Timestamp) -> bool {
     forgotten_at(removed) <= now || now + REMEMBERED_FOR < removed
 }

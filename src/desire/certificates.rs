@@ -101,7 +101,7 @@ fn share(hosts: &BTreeMap<Host, HostDecision<'_>>, assigned: &mut BTreeMap<Host,
     }
 }
 
-/// Whether a claim says anything about how its certificate is called or obtained.
+/// True if a claim says how its certificate is called or obtained.
 fn wants_its_own(claim: &Claim<'_>) -> bool {
     let silent = CertificateSpec {
         pin: claim.spec.wish.pin.clone(),
@@ -115,15 +115,15 @@ fn has_certificate(held: &HostDecision<'_>) -> bool {
     is_shown || !held.used_by.is_empty()
 }
 
-/// What is wanted, and what is to be said of hosts for which nobody is asked.
+/// Certificates that are wanted, and complaints about hosts for which nobody is asked.
 #[derive(Default)]
 pub(super) struct Wants {
     pub certificates: BTreeMap<CertificateName, Rc<Wanted>>,
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
 }
 
-/// What is to be on each certificate, and how it is obtained. `served_by` tells which proxies serve each host, `helper` who
-/// obtains what no label says the CA of.
+/// The hosts of each certificate, and the way it is obtained. `served_by` has the proxies that serve each host,
+/// `helper` the container that obtains certificates where no label names a CA.
 pub(super) fn wants(
     hosts: &BTreeMap<Host, HostDecision<'_>>,
     assigned: &BTreeMap<Host, CertificateName>,
@@ -296,7 +296,7 @@ fn issuance(
     Some((issuers, issuance))
 }
 
-/// Of one container, so many CAs that are not known are told: more hide each other.
+/// The most unknown CAs of one container that complaints name: more hide each other.
 const MOST_UNKNOWN: usize = 20;
 
 /// Spoils the sites whose labels name a CA that neither the presets nor the settings have.
@@ -326,8 +326,8 @@ pub(super) fn spoil_unknown_cas(
     }
 }
 
-/// Whether a helper obtains a certificate, where there is one: not where a label names the CA, nor what certbot can't have
-/// by the webroot.
+/// True if a helper obtains the certificate: never where a label names the CA, nor where certbot can't get it by the
+/// webroot.
 fn is_helpers(claims: &Claims<'_, '_>, names: &BTreeSet<Host>, issuance: &Issuance) -> bool {
     let is_said = claims
         .iter()
@@ -351,7 +351,7 @@ fn issuer_said(claims: &Claims<'_, '_>, issuers: &Issuers) -> Origin {
     }
 }
 
-/// What the oldest claim says that says anything; younger ones that say something else are complained about.
+/// The oldest claim's opinion, if any has one; younger claims that say something else are complained about.
 fn opinion<'c, 'a, T: PartialEq>(
     claims: &[&'c Claim<'a>],
     key: &str,
@@ -372,7 +372,7 @@ fn opinion<'c, 'a, T: PartialEq>(
     Some((oldest, meant))
 }
 
-/// Why the issuer would not put this host on a certificate, if it would not.
+/// The reason why the issuer would not put this host on a certificate.
 fn refusal(
     host: &Host,
     claim: &Claim<'_>,
@@ -415,7 +415,7 @@ fn refusal(
     Some(claim.complaint(claim.key(), host.as_str(), problem, &remedy))
 }
 
-/// Why the TXT record of dns-01 can't be set, and what to write instead.
+/// The reason why the TXT record of dns-01 can't be set, and the remedy.
 fn unset_record(issuance: &Issuance, rules: &LabelRules) -> Option<(String, String)> {
     match issuance.challenge {
         ChallengeType::Dns01 => rules.dns.problem(issuance.dns.as_deref()),

@@ -19,7 +19,7 @@ pub(super) struct Claim<'a> {
     pub purpose: Purpose<'a>,
 }
 
-/// What a claim wants of its host.
+/// The purpose for which a claim asks for its host.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose<'a> {
     /// Requests go to this port of the bearer.
@@ -35,7 +35,7 @@ pub(super) enum Purpose<'a> {
 }
 
 impl Purpose<'_> {
-    /// Whether a certificate is needed, be the name served or not.
+    /// True if a certificate is needed, whether the name is served or not.
     pub fn is_use(self) -> bool {
         matches!(self, Self::Use | Self::Name)
     }
@@ -52,7 +52,7 @@ impl<'a> Claim<'a> {
         self.spec.labels.origin(self.bearer, key, text)
     }
 
-    /// What one of the labels of this site says, as it is written.
+    /// The value of one of this site's labels, as it is written.
     pub fn written(&self, key: &str) -> &'a str {
         let written = self.bearer.labels.get(&self.spec.label(key));
         written.map_or("", String::as_str)
@@ -81,7 +81,7 @@ pub struct Claimant {
     pub bearer: ContainerName,
     /// The whole label.
     pub label: String,
-    /// Whether it counts now: one that has ended asks for nothing.
+    /// False once the bearer has ended: then it asks for nothing.
     pub counts: bool,
 }
 
@@ -194,7 +194,7 @@ pub fn nearest_names<'a>(names: impl Iterator<Item = &'a Host>, wanted: &Host) -
     near.into_iter().map(|(_, name)| name).collect()
 }
 
-/// What one site claims; nothing, with a complaint, when it is not known where it is to be asked.
+/// The claims of one site; none, with a complaint, when it is not known where the site is to be asked.
 pub(super) fn claims<'a>(
     bearer: &'a Bearer,
     spec: &'a SiteSpec,

@@ -15,7 +15,7 @@ pub struct Origin {
     /// Its text, of something long the beginning; empty where nothing is written.
     #[serde(rename = "value")]
     pub text: Box<str>,
-    /// What our own labels about the same begin with, where this one is another tool's.
+    /// The beginning of our own labels about the same, where this label is another tool's.
     #[serde(skip)]
     ours: Option<Box<str>>,
 }
@@ -69,9 +69,9 @@ pub struct Complaint {
     /// The label that it is about.
     #[serde(flatten)]
     pub origin: Origin,
-    /// What is wrong.
+    /// The problem, in words.
     pub problem: String,
-    /// What to do.
+    /// The remedy, in words.
     pub remedy: String,
 }
 

@@ -20,39 +20,39 @@ pub struct Consumer {
     pub id: ContainerId,
     /// The label that makes it one.
     pub said: Origin,
-    /// What kind of server it is.
+    /// The kind of server.
     pub kind: &'static Kind,
-    /// Whether it runs now.
+    /// True while the container runs.
     pub running: bool,
     /// When it last started.
     pub started_at: Option<Timestamp>,
     /// When it last ended.
     pub ended_at: Option<Timestamp>,
-    /// What it is made of: image, command and labels.
+    /// A digest of image, command and labels.
     pub made_of: Digest,
-    /// What is configured of it; none where it takes certificates alone.
+    /// The configuration of the proxy; none where the consumer takes certificates alone.
     pub proxy: Option<Proxy>,
     /// The configuration that it is given to start with; none where no label says in which folder.
     pub default_config: Option<DefaultConfig>,
-    /// How it is told to obtain certificates; none where it obtains none.
+    /// The way a helper obtains certificates; none where the consumer obtains none.
     pub helper: Option<Helper>,
     /// Where it reads certificates.
     pub certificates: CertificateFolder,
-    /// Whether these may be put inside its container, through the engine.
+    /// True if certificates may be put inside the container, through the engine.
     pub may_copy: bool,
-    /// Where it is looked at, besides the sites of a proxy.
+    /// The ports at which it is looked at, in addition to the sites of a proxy.
     pub probes: Probes,
     /// Who is to own the keys that it is given; none where it begins as root.
     pub owner: Option<Owner>,
-    /// How it is made to read its files again.
+    /// The way to make it read its files again.
     pub reload: Reload,
     /// The way that a signal takes to it.
     pub way: Way,
-    /// The words of its own tool that look at new files before it is told of them; none where nothing is run.
+    /// The words of its own tool that look at new files before it reloads; none where nothing is run.
     pub check: Option<Vec<String>>,
-    /// What it shows where no certificate covers a name.
+    /// The certificates shown where none covers a name.
     pub substitutes: Substitutes,
-    /// What it serves.
+    /// The sites that it serves.
     pub sites: KeyedTable<Host, Rc<Site>>,
     /// Hosts that it does not serve and that are on certificates of those that it serves: it answers their challenges.
     pub answers: BTreeSet<Host>,
@@ -63,9 +63,9 @@ pub struct Consumer {
 /// The configuration that a server is given to start with, as long as its user has written none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefaultConfig {
-    /// What is written.
+    /// The kind of file.
     pub kind: &'static DefaultFile,
-    /// What it is called.
+    /// The file's name.
     pub file: FileName,
     /// The files of the user's that it names where they are there.
     pub names: [FileName; 2],
@@ -73,10 +73,10 @@ pub struct DefaultConfig {
     pub folder: Folder,
 }
 
-/// What is configured of a proxy.
+/// The part of a consumer that is configured as a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
-    /// What its configuration is like.
+    /// The kind of proxy.
     pub kind: &'static ProxyKind,
     /// Where its rendered files go.
     pub config: Folder,
@@ -84,7 +84,7 @@ pub struct Proxy {
     pub webroot: Folder,
     /// Where it can be reached from here; `None` when it can't.
     pub reach: Option<Reach>,
-    /// Whether its networks give it an IPv6 address; none where that is not known now.
+    /// True if its networks give it an IPv6 address; none while that is not known.
     pub has_ipv6: Option<bool>,
     /// Port on which it takes plain HTTP, inside.
     pub http_port: u16,
@@ -96,9 +96,9 @@ pub struct Proxy {
     pub public_https_port: u16,
     /// Proxies before it that are believed when they say on whose behalf they ask.
     pub trusted_proxies: Vec<Block>,
-    /// How its requests are kept from containers that have others' addresses after a start.
+    /// The way to keep its requests from containers that have others' addresses after a start.
     pub guard: Guard,
-    /// Whether the engine tells it, by its DNS, where the containers of its networks are.
+    /// True if the engine's DNS shows it where the containers of its networks are.
     pub has_dns: bool,
 }
 
@@ -118,8 +118,8 @@ pub struct Use {
 pub struct Probes {
     /// Its ports, as we reach them.
     pub at: Vec<ProbeAt>,
-    /// Whether a label names them: each must show the certificate then. Else they are what its kind usually has, and those
-    /// count that somebody listens on.
+    /// True if a label names the ports: each must show the certificate then. Otherwise they are the usual ports of its
+    /// kind, and only those count on which a server listens.
     pub are_said: bool,
 }
 
@@ -130,7 +130,7 @@ pub struct ProbeAt {
     pub at: SocketAddr,
     /// Which it is in the container, and what is said there.
     pub port: ProbePort,
-    /// Whether its certificate is the one that the server read when it started, whatever reloads it since.
+    /// True if the server shows the certificate that it read when it started, whatever reloads it since.
     pub is_read_at_start: bool,
 }
 
@@ -140,7 +140,7 @@ impl Consumer {
         self.proxy.as_ref()?.reach
     }
 
-    /// Whether it can be seen from here what it does with what it is given.
+    /// True if quaymaster can see from here what the consumer does with its files.
     pub fn can_be_seen(&self) -> bool {
         self.reach().is_some() || !self.probes.at.is_empty()
     }
@@ -151,7 +151,7 @@ impl Consumer {
         of_proxy.or_else(|| Some(&self.default_config.as_ref()?.folder))
     }
 
-    /// What is there once in a proxy, whatever its sites are.
+    /// The files that a proxy has once, whatever its sites are.
     pub fn own_files(&self) -> &'static [OwnFile] {
         self.proxy
             .as_ref()
@@ -159,8 +159,8 @@ impl Consumer {
     }
 }
 
-/// How a proxy's requests are kept from containers that have others' addresses after a start: engines give addresses anew
-/// then, and files name those from before.
+/// The way to keep a proxy's requests from containers that have others' addresses after a start: engines give addresses
+/// anew then, and files name those from before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Guard {
     /// By a file in its /dev/shm, which is gone after each start: as long as it is missing, no request goes by address.
@@ -180,7 +180,7 @@ pub struct Reach {
     pub https: SocketAddr,
 }
 
-/// How a consumer is made to read its files again.
+/// The way to make a consumer read its files again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reload {
     /// By a signal to its first process.
@@ -193,13 +193,13 @@ pub enum Reload {
     None,
     /// Not at all: its first process would not follow a signal, or end of it.
     Swallowed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 impl Reload {
-    /// What a container must be allowed for this besides being a proxy.
+    /// The right that a container needs for this in addition to being a proxy.
     pub(super) fn right(&self) -> Option<Right> {
         match self {
             Self::Exec(_) => Some(Right::Exec),
@@ -230,7 +230,7 @@ pub enum CertificateFolder {
     Delivered(Delivery),
 }
 
-/// How copies of certificates lie in a consumer.
+/// The layout of the copies of certificates in a consumer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Delivery {
     /// Where.
@@ -239,7 +239,7 @@ pub struct Delivery {
     pub layout: Layout,
     /// The mode of those that hold a key.
     pub key_mode: u32,
-    /// Whether they belong to whoever owns the folder, where that is not root and no label says more.
+    /// True if the copies belong to the owner of the folder, where that is not root and no label says more.
     pub is_owner_of_folder: bool,
 }
 
@@ -271,7 +271,7 @@ impl Destination {
 }
 
 impl CertificateFolder {
-    /// Whether they are put inside the container, through the engine.
+    /// True if the folder is inside the container, and written through the engine.
     pub fn is_inside(&self) -> bool {
         matches!(
             self,

@@ -241,7 +241,7 @@ fn consumer(
     })
 }
 
-/// What is configured of a proxy.
+/// The configuration of a proxy.
 fn proxy(
     bearer: &Bearer,
     kind: &'static ProxyKind,

@@ -8,7 +8,7 @@ use crate::{
     values::{ContainerName, FileName},
 };
 
-/// What a server that its user may configure is given to start with: where its label says, and nowhere without it.
+/// The first configuration of a server that its user may change: put where the label says, and nowhere without it.
 pub(super) fn default_config(
     bearer: &Bearer,
     kind: &Kind,

@@ -23,7 +23,7 @@ use crate::{
 
 /// Another tool's labels: a row of the table.
 pub struct DialectRow {
-    /// What the setting calls it.
+    /// The dialect's name in the setting.
     pub name: &'static str,
     /// Whose labels these are.
     pub doc: &'static str,
@@ -35,13 +35,13 @@ pub struct DialectRow {
 pub struct DialectLabel {
     /// Its whole name.
     pub label: &'static str,
-    /// Which of ours it stands for, after the prefix and the dot.
+    /// The key of our label that it stands for, after the prefix and the dot.
     pub key: &'static str,
-    /// What ours would say.
+    /// The meaning in our own labels.
     means: Meaning,
 }
 
-/// How a value of another tool's label becomes one of ours.
+/// The way in which a value of another tool's label becomes a value of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     /// It is the same.
@@ -53,7 +53,7 @@ enum Meaning {
 }
 
 impl DialectLabel {
-    /// What it means in our own labels, without what these begin with.
+    /// The name of our label with the same meaning, without the prefix.
     pub fn here(&self) -> String {
         match self.means {
             Meaning::Same => self.key.to_owned(),
@@ -78,7 +78,7 @@ const IS_HELPER: DialectLabel = DialectLabel {
     means: Meaning::Always("certbot"),
 };
 
-/// What the setting calls our own labels.
+/// The name of our own labels in the setting.
 pub const NATIVE: &str = "native";
 
 /// The other tools whose labels are known.
@@ -131,9 +131,9 @@ pub const DIALECTS: &[DialectRow] = &[
 /// Whose labels are read, and how.
 #[derive(Clone, Debug)]
 pub struct Dialects {
-    /// What our own labels begin with, without the dot.
+    /// The prefix of our own labels, without the dot.
     pub prefix: String,
-    /// What completes names without a dot.
+    /// The domain that completes names without a dot.
     default_domain: Option<DnsName>,
     /// The strongest first.
     read: Rc<[Dialect]>,
@@ -152,7 +152,7 @@ struct Mapped {
     means: Meaning,
 }
 
-/// Why it can't be told whose labels to read.
+/// The reason why it is not clear whose labels to read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DialectError {
     /// The setting names one that there is not.
@@ -169,14 +169,14 @@ pub enum DialectError {
     /// A table that nobody reads.
     #[error("[dialects.{0}]: it would not be read; add {0} to the setting dialects")]
     Unread(String),
-    /// A table maps onto a label of ours that there is not.
+    /// A table names a label of ours that does not exist.
     #[error("[dialects.{dialect}] {key}: there is no such label of ours{}", nearest.as_ref().map(|it| format!("; did you mean {it}?")).unwrap_or_default())]
     Key {
         /// The table.
         dialect: String,
         /// As it is written.
         key: String,
-        /// What was probably meant.
+        /// The name that was probably meant.
         nearest: Option<&'static str>,
     },
     /// A table maps a label that can't be one.
@@ -190,7 +190,7 @@ pub enum DialectError {
         key: String,
         /// As it is written.
         label: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
 }
@@ -315,7 +315,7 @@ impl Dialects {
         spec
     }
 
-    /// What a stronger dialect says on the same bearer about the same.
+    /// The word of a stronger dialect about the same, on the same bearer.
     fn stronger<'a>(
         &'a self,
         bearer: &'a Bearer,
@@ -350,7 +350,7 @@ impl Dialect {
         }
     }
 
-    /// What a bearer says in it about one of our labels.
+    /// A bearer's word in this dialect about one of our labels.
     fn word<'a>(&'a self, bearer: &'a Bearer, prefix: &str, key: &'a str) -> Option<Word<'a>> {
         match self {
             Self::Native => {

@@ -25,7 +25,7 @@ impl Folder {
     }
 }
 
-/// Why a consumer's folder can't be written.
+/// The reason why a consumer's folder can't be written.
 pub(super) enum Gap {
     /// Nothing that could be shared is mounted there.
     NotMounted,
@@ -46,7 +46,7 @@ pub(super) enum Gap {
 pub(super) struct Holding {
     pub place: Place,
     pub server: ContainerName,
-    /// Whether it runs, or is about to.
+    /// True if the container runs, or is about to.
     pub is_kept_going: bool,
 }
 
@@ -103,7 +103,7 @@ fn inside(bearer: &Bearer, theirs: PathBuf, gap: Gap) -> Result<Destination, Gap
     }
 }
 
-/// What certificates and keys are called where each is a file.
+/// File endings that mark a certificate or key.
 const ENDINGS: &[&str] = &["cer", "cert", "crt", "key", "pem"];
 
 /// Files in place of a folder, or mounted over the files of one. What is mounted so goes on showing the file of before when
@@ -254,7 +254,7 @@ fn taken(holding: &Holding, bearer: &Bearer, folder: &str, us: &str) -> (String,
     (problem, remedy)
 }
 
-/// What to write in Compose to mount the place where the consumer has it.
+/// The line to write in Compose that mounts the place where the consumer has it.
 fn mount_line(place: &Place, bearer: &Bearer) -> String {
     match place {
         // Compose puts the project before a volume's name; people write it without.

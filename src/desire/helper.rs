@@ -21,7 +21,7 @@ use crate::{
     values::{ContainerName, FileName, Right},
 };
 
-/// What is usual of a kind of helper.
+/// The usual paths and words of a kind of helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HelperKind {
     /// The folder in the container with the list.
@@ -32,7 +32,7 @@ pub struct HelperKind {
     pub certificates: &'static str,
 }
 
-/// How a helper is told to obtain certificates.
+/// The way in which a helper obtains certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Helper {
     /// The folder with the list.
@@ -89,7 +89,7 @@ pub(super) fn away(
     Some(said.complains(problem, remedy))
 }
 
-/// Why a container is not the helper that its labels say; nothing where it is.
+/// The reason why a container is not the helper that its labels say; none where it is.
 pub(super) fn refused(
     bearer: &Bearer,
     spec: &Spec,
@@ -119,8 +119,8 @@ pub(super) fn refused(
     })
 }
 
-/// What a container with certbot shares with us. It must see our folder of certificates, since what it obtains is taken from
-/// there, and the one from which proxies answer challenges.
+/// The folders that a container with certbot shares with us. It must see our folder of certificates, since what it
+/// obtains is taken from there, and the one from which proxies answer challenges.
 pub(super) fn helper(
     bearer: &Bearer,
     (kind, spec): (&Kind, &ProxySpec),

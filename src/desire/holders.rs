@@ -12,7 +12,7 @@ use crate::{
 /// For how long a host stays with a project whose last bearer for it is gone.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Whether somebody else may have the host.
+/// True if another bearer may have the host.
 pub fn is_over(holder: &Holder, now: Timestamp) -> bool {
     holder.gone.is_some_and(|gone| gone + KEPT_FOR <= now)
 }
@@ -23,8 +23,8 @@ pub fn ends(holder: &Holder) -> Option<Timestamp> {
     Some(gone + KEPT_FOR)
 }
 
-/// What the holders of hosts were last found out from, so that of thousands of hosts those alone are looked at again that
-/// changed, or that have not whoever asks for them. It decides nothing: without it the same comes out.
+/// The facts from which the holders were last found out, so that of thousands of hosts only those are looked at again
+/// that changed or whose holder is missing. The memory decides nothing: without it the result is the same.
 #[derive(Debug, Default)]
 pub struct HolderMemory {
     holders: KeyedTable<Host, Holder>,
@@ -90,7 +90,7 @@ fn next(
         })
 }
 
-/// What becomes of a host that is handed over: the oldest bearer of another project that asks for it gets it.
+/// The new holder of a host that is handed over: the oldest bearer of another project that asks for it.
 pub fn released(host: &Host, snapshot: &Snapshot, rules: &LabelRules) -> Released {
     let now = claimed(host, snapshot, rules);
     let holder = snapshot.holders.get(host);

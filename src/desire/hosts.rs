@@ -15,7 +15,7 @@ use crate::{
     values::{ContainerName, Host},
 };
 
-/// What was decided about one host.
+/// The decision about one host.
 pub(super) struct HostDecision<'a> {
     pub tls: Tls,
     pub hsts: Option<Hsts>,
@@ -26,17 +26,17 @@ pub(super) struct HostDecision<'a> {
     pub used_by: Vec<Claim<'a>>,
     /// The Compose project that has it.
     pub project: Option<&'a str>,
-    /// Whether no bearer that serves it runs, and it is kept for those that did.
+    /// True if no bearer that serves the host runs, and it is kept for bearers that did.
     pub is_kept: bool,
 }
 
-/// What a host leads to.
+/// The content that a host leads to.
 pub(super) enum ClaimedContent<'a> {
     /// Nothing: it is only on a certificate.
     Nothing,
     /// Another host, said by these bearers.
     Redirect { to: Host, said_by: Vec<Claim<'a>> },
-    /// Containers by path; all of one path were told the same, at least one each.
+    /// Containers by path; all of one path have the same labels about it, at least one each.
     Routes(LiteMap<Path, Vec<Claim<'a>>>),
 }
 
@@ -65,7 +65,7 @@ impl<'a> HostDecision<'a> {
         claims
     }
 
-    /// Whether nothing but the settings asks for it: nobody has it by that.
+    /// True if nothing but the settings asks for the host: nobody holds it by that.
     pub fn is_named_alone(&self) -> bool {
         let is_named = |claim: &Claim<'_>| claim.purpose == Purpose::Name;
         matches!(self.content, ClaimedContent::Nothing)
@@ -131,8 +131,8 @@ pub(super) fn resolve<'a>(
         .collect()
 }
 
-/// Whether a server may have the keys that its labels ask for; where it may not, nothing is obtained for it. It is told
-/// of where servers are.
+/// True if a server may have the keys that its labels ask for; where it may not, nothing is obtained for it. The
+/// complaint about it is made where servers are read.
 fn may_use(bearer: &Bearer, spec: &Spec, snapshot: &Snapshot, rules: &LabelRules) -> bool {
     let Some(kind) = spec.kind else {
         return true;
@@ -247,8 +247,8 @@ fn decide<'a>(
     })
 }
 
-/// Whether a claim needs no right to the name any more: where there are grants, who uses it was granted it; the settings
-/// need no grant.
+/// True if a claim needs no further right to the name: where there are grants, its user has one; the settings need
+/// none.
 fn is_granted(claim: &Claim<'_>, rules: &LabelRules) -> bool {
     match claim.purpose {
         Purpose::Use => rules.grants.is_some(),
@@ -341,7 +341,7 @@ impl Refusals<'_> {
         }
     }
 
-    /// What the oldest claim leads to, with all others that lead alike.
+    /// The content of the oldest claim, with all others that lead to the same.
     fn content<'a>(&mut self, claims: Vec<Claim<'a>>, oldest: &Claim<'a>) -> ClaimedContent<'a> {
         let leads_alike = |claim: &Claim<'_>| match (claim.purpose, oldest.purpose) {
             (Purpose::Redirect(to), Purpose::Redirect(other)) => to == other,
@@ -390,7 +390,7 @@ impl Refusals<'_> {
     }
 }
 
-/// Whether a bearer that is to be kept off plain text would be served so, because an older one has it.
+/// True if a bearer that must stay off plain text would be served so, because an older bearer is.
 fn is_shown_in_plain_text(claim: &Claim<'_>, oldest: &Claim<'_>) -> bool {
     matches!(claim.spec.tls, Tls::Redirect | Tls::Only)
         && matches!(oldest.spec.tls, Tls::Both | Tls::Off)
@@ -431,13 +431,13 @@ fn release_line(host: &Host, own: Option<&Bearer>) -> String {
     }
 }
 
-/// Whether both ask for the same of one path; the rest may differ.
+/// True if both sites ask for the same on one path; the rest may differ.
 fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
     of_path(one) == of_path(other)
 }
 
-/// What containers of one path must agree on. Each field of a site stands on one side or the other, so that none that is
-/// new can be left out.
+/// The values on which containers of one path must agree. Each field of a site stands on one side or the other, so that
+/// none that is new can be left out.
 fn of_path(spec: &SiteSpec) -> impl PartialEq {
     let SiteSpec {
         scheme,

@@ -8,9 +8,9 @@ use crate::values::{Owner, ProbePort, Protocol, Right, Signal};
 pub struct Kind {
     /// The word in `quaymaster.kind`.
     pub name: &'static str,
-    /// What it is, for `quaymaster reference` and the pages.
+    /// A description, for `quaymaster reference` and the pages.
     pub doc: &'static str,
-    /// Whether it can't start without a certificate, so that it gets a self-signed one at once.
+    /// True if the server can't start without a certificate, so that it gets a self-signed one at once.
     pub fallback: bool,
     /// The configuration that is written for it; none where it takes certificates alone.
     pub proxy: Option<ProxyKind>,
@@ -20,23 +20,24 @@ pub struct Kind {
     pub layout: &'static str,
     /// The user that its image runs the server as, where that reads keys itself.
     pub owner: Option<Owner>,
-    /// What makes it read its files again.
+    /// The way to make it read its files again.
     pub reload: KindReload,
     /// The words of its own tool that do the same, where words may be run in it.
     pub reload_words: &'static [&'static str],
     /// The words of its own tool that look at its files without using them.
     pub check: &'static [&'static str],
-    /// What stands in those lines of that tool's that tell why it refuses.
+    /// The mark of those lines of that tool that give the reason for a refusal.
     pub check_refuses: &'static str,
     /// Where it usually shows a certificate: not each has all of these.
     pub probes: &'static [ProbePort],
     /// Where it usually shows the certificate that it read when it started, whatever reloads it since.
     pub probes_at_start: &'static [ProbePort],
-    /// Whether it shows each client the certificate of the name that this asks for; else all of them the first one.
+    /// True if the server shows each client the certificate of the name that it asks for; otherwise all clients see the
+    /// first.
     pub shows_by_name: bool,
     /// The configuration that it is given to start with, where a label says in which folder; none where there is none.
     pub default_file: Option<&'static DefaultFile>,
-    /// What it is told to obtain certificates by; none where it obtains none.
+    /// The way to obtain certificates with it; none where it obtains none.
     pub helper: Option<HelperKind>,
 }
 
@@ -54,11 +55,11 @@ impl Kind {
 /// changes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DefaultFile {
-    /// What it is called.
+    /// The file's name.
     pub file: &'static str,
     /// Its template.
     pub template: &'static str,
-    /// What begins a comment in it.
+    /// The beginning of a comment in the file.
     pub comment: &'static str,
     /// The file beside it in which the user says who may log in; it is named where it is there.
     pub password_file: &'static str,
@@ -66,7 +67,7 @@ pub struct DefaultFile {
     pub acl_file: &'static str,
 }
 
-/// What makes a kind of server read its files again.
+/// The way to make a kind of server read its files again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KindReload {
     /// This signal.
@@ -92,7 +93,7 @@ impl fmt::Display for KindReload {
 pub struct ProxyKind {
     /// The folder in the container where rendered files go.
     pub config: &'static str,
-    /// What begins a comment in its configuration.
+    /// The beginning of a comment in its configuration.
     pub comment: &'static str,
     /// The template of each site.
     pub site_template: &'static str,
@@ -106,7 +107,7 @@ pub struct ProxyKind {
     /// The file of the gate that keeps requests from others' containers after a start; none where the server has no such
     /// thing.
     pub gate_file: Option<&'static str>,
-    /// What is there once, whatever the sites are.
+    /// The files that are there once, whatever the sites are.
     pub own_files: &'static [OwnFile],
 }
 
@@ -121,20 +122,20 @@ impl ProxyKind {
 /// A file that a consumer gets once, whatever its sites are.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OwnFile {
-    /// What it is called.
+    /// The file's name.
     pub file: &'static str,
     /// Its template.
     pub template: &'static str,
-    /// Whether it is there.
+    /// The condition under which the file is there.
     pub needed: Needed,
     /// When it comes.
     pub comes: Comes,
-    /// Whether it names the certificate for clients that send no name.
+    /// True if the file names the certificate for clients that send no name.
     pub names_certificate: bool,
-    /// What is said of a server that refuses it, where some are known to and it does no harm.
+    /// The words about a server that refuses the file, where some servers are known to and it does no harm.
     pub excuse: Option<&'static str>,
-    /// What to do about a server that refuses it, where more is known than that its configuration is in the way. It is
-    /// tried again once the server was started anew.
+    /// The remedy for a server that refuses the file, where more is known than that its configuration is in the way.
+    /// The file is tried again once the server was started anew.
     pub remedy: Option<&'static str>,
 }
 
@@ -152,7 +153,7 @@ pub enum Needed {
 }
 
 impl Needed {
-    /// Whether this proxy needs it. What it has already stays as long as it is not known whether it needs it.
+    /// True if this proxy needs the file. A file that it has already stays as long as that is not known.
     pub fn by(self, consumer: &Consumer, proxy: &Proxy, is_there: bool) -> bool {
         match self {
             Self::Always => true,

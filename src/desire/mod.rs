@@ -72,7 +72,7 @@ use crate::{
     },
 };
 
-/// What the settings say about reading labels and finding folders.
+/// The settings for reading labels and finding folders.
 #[derive(Clone, Debug)]
 pub struct LabelRules {
     /// Whose labels are read, and what ours begin with.
@@ -89,11 +89,11 @@ pub struct LabelRules {
     pub cas: CaTable,
     /// Who issues certificates whose labels do not say; none where nobody is asked.
     pub issuers: Option<Issuers>,
-    /// How CAs are shown that names are ours, where no label says.
+    /// The challenge by which CAs are shown that names are ours, where no label says.
     pub challenge: ChallengeType,
     /// The tables by which TXT records are set, for dns-01.
     pub dns: DnsNames,
-    /// What kind of key certificates have, where no label says.
+    /// The kind of key of certificates, where no label says.
     pub key_type: KeyType,
     /// The CA's word for what kind of certificate it is asked for, where no label says.
     pub profile: Option<Profile>,
@@ -101,26 +101,26 @@ pub struct LabelRules {
     pub master: Option<Host>,
     /// The certificate that serves where no other can.
     pub default_certificate: Option<CertificateName>,
-    /// Whether the certificate of the nearest name above goes before a wildcard's.
+    /// True if the certificate of the nearest name above is preferred to a wildcard's.
     pub strict_parents: bool,
     /// Names that a certificate is wanted for though no container asks.
     pub names: BTreeSet<Host>,
-    /// Whether we answer challenges ourselves where no proxy does.
+    /// True if quaymaster answers challenges itself where no proxy does.
     pub answers_itself: bool,
     /// The address that CAs are given, where no label says.
     pub email: Option<String>,
 }
 
-/// How a certificate is obtained.
+/// The way to obtain a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuance {
     /// Who is asked for it.
     pub issuer: Issuer,
-    /// How a CA is shown that its names are ours.
+    /// The challenge by which a CA is shown that its names are ours.
     pub challenge: ChallengeType,
     /// The table `[dns.NAME]` that sets the records of dns-01; none for other challenges.
     pub dns: Option<String>,
-    /// What kind of key it has.
+    /// The kind of its key.
     pub key_type: KeyType,
     /// The CA's word for what kind of certificate it is.
     ///
@@ -135,7 +135,7 @@ impl Issuance {
     }
 }
 
-/// What the labels ask for.
+/// All that the labels ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// Certificates that somebody wants.
@@ -148,12 +148,12 @@ pub struct Desired {
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
     /// Files that labels name and that can be seen from here, with what there is to say as long as they are not there.
     pub files: BTreeMap<SharedPath, BTreeSet<Complaint>>,
-    /// What can't be followed.
+    /// Complaints about labels that can't be followed.
     pub complaints: BTreeSet<Complaint>,
 }
 
 impl Desired {
-    /// Whether a proxy keeps this site for bearers that are away.
+    /// True if a proxy keeps this site for bearers that are away.
     pub fn keeps(&self, host: &Host) -> bool {
         self.consumers
             .values()
@@ -168,7 +168,7 @@ impl Desired {
 pub struct Wanted {
     /// The names it is to cover.
     pub names: Box<[Host]>,
-    /// How it is obtained: from the first of its issuers, as long as no plan says otherwise.
+    /// The way to obtain it: from the first of its issuers, as long as no plan says otherwise.
     pub issuance: Issuance,
     /// Those who may issue it, in the order in which they are asked.
     pub issuers: Issuers,
@@ -193,13 +193,13 @@ pub struct Site {
     pub certificate: Option<CertificateName>,
     /// The held certificate that is served whatever is wrong with it.
     pub pin: Option<Pin>,
-    /// What is served in plain text and what over TLS.
+    /// The use of plain text and of TLS.
     pub tls: Tls,
-    /// How long browsers shall insist on TLS.
+    /// The time for which browsers insist on TLS.
     pub hsts: Option<Hsts>,
     /// The labels that ask for it, one of each bearer.
     pub asked_by: Box<[Origin]>,
-    /// What it leads to.
+    /// The content that it leads to.
     pub content: SiteContent,
 }
 
@@ -219,13 +219,13 @@ impl Site {
             .collect()
     }
 
-    /// Whether it is a bearer of its own that answers there, whether that takes traffic now or not.
+    /// True if a bearer of this site answers at the address, whether or not that takes traffic now.
     pub fn may_lead_to(&self, address: &SocketAddr) -> bool {
         self.routes()
             .any(|route| route.upstreams.contains(address) || route.idle.contains(address))
     }
 
-    /// Whether a password is asked for anywhere in it.
+    /// True if a password is asked for anywhere in the site.
     fn asks_for_password(&self) -> bool {
         self.routes().any(|route| route.auth.is_some())
     }
@@ -255,7 +255,7 @@ pub struct Pin {
     pub said: Origin,
 }
 
-/// What a site leads to.
+/// The content that a site leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SiteContent {
     /// Another name.
@@ -274,15 +274,15 @@ pub struct Route {
     /// The first of those that take traffic, as `ID:port` by the id that the engine's DNS has for it and for no other;
     /// none where the proxy can't ask that.
     pub by_id: Option<Box<str>>,
-    /// How the proxy talks to them.
+    /// The scheme in which the proxy talks to the bearers.
     pub scheme: Scheme,
-    /// What its path is replaced by; none where it is passed on unchanged.
+    /// The path that replaces its own; none where that is passed on unchanged.
     pub replaced_by: Option<Path>,
     /// The largest request, as nginx writes sizes.
     pub body_size: Option<String>,
-    /// How long the proxy waits for a bearer.
+    /// The time that the proxy waits for a bearer.
     pub timeout: Option<Duration>,
-    /// How many kilobytes of headers an answer may have.
+    /// The kilobytes of headers that an answer may have.
     pub buffers: Option<u32>,
     /// A file of passwords, and what they are asked for.
     pub auth: Option<Auth>,
@@ -295,16 +295,16 @@ pub struct Route {
 pub struct Auth {
     /// The htpasswd file, as the proxy sees it.
     pub file: String,
-    /// What it is asked for.
+    /// The text with which the password is asked for.
     pub realm: String,
 }
 
-/// What the bearers of `snapshot` ask for.
+/// Reads what the bearers of `snapshot` ask for.
 pub fn desire(snapshot: &Snapshot, rules: &LabelRules) -> Desired {
     meant(snapshot, Said::read(snapshot, rules), rules)
 }
 
-/// What labels say, and which of them can't be read.
+/// The specifications in labels, and the labels that can't be read.
 struct Said<'a> {
     specs: BTreeMap<&'a ContainerName, Spec>,
     complaints: BTreeSet<Complaint>,
@@ -325,7 +325,7 @@ impl<'a> Said<'a> {
     }
 }
 
-/// What they mean together.
+/// Joins the specifications to what they mean together.
 fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     let (specs, mut complaints) = (said.specs, said.complaints);
     let helper = helper::chosen(snapshot, &specs, rules);

@@ -11,7 +11,7 @@ use crate::{
     values::{ContainerId, ContainerName, Host},
 };
 
-/// What complaints call the setting with.
+/// The beginning of the setting's name in complaints.
 const START: &str = "setting ";
 const LABEL: &str = "setting names";
 
@@ -29,7 +29,7 @@ pub fn named(hosts: &BTreeSet<Host>) -> Option<Bearer> {
     })
 }
 
-/// What the bearer of the settings says.
+/// The specification of the bearer that stands for the settings.
 pub(super) fn read(bearer: &Bearer) -> Spec {
     let text = bearer.labels.get(LABEL).map_or("", String::as_str);
     let site = SiteSpec {
@@ -65,7 +65,7 @@ mod tests {
         snapshot(bearers.into_iter().chain(asking))
     }
 
-    /// What is wanted, with who shows it and who uses it.
+    /// The wanted certificates, with who shows and who uses each.
     fn wanted(desired: &Desired) -> Vec<String> {
         let certificates = desired.certificates.iter();
         certificates

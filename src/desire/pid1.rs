@@ -1,14 +1,15 @@
-//! What a container's first process does with a signal, as far as its command tells.
+//! The effect of a signal on a container's first process, as far as its command shows it.
 
 use std::path::Path;
 
 use crate::observe::Bearer;
 
-/// Shells that stay in front of the server that they start, unless they are told to `exec` it.
+/// Shells that stay in front of the server that they start, unless the command says `exec`.
 const SHELLS: &[&str] = &["sh", "dash", "ash", "bash", "zsh", "ksh", "busybox"];
 
-/// Why a signal to the first process of this container would not reach its server: a shell keeps it for itself, and
-/// under an init it ends of it. `None` where nothing speaks against it; what a script does that it starts can't be seen.
+/// The reason why a signal to the first process of this container would not reach its server: a shell keeps it for
+/// itself, or ends by it under an init. `None` where nothing speaks against it; a script that the command starts can't
+/// be looked into.
 pub(super) fn swallows_signals(bearer: &Bearer) -> Option<String> {
     let script = shell_script(&bearer.command)?;
     let last = last_command(script)?;

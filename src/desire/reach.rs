@@ -88,7 +88,7 @@ pub(super) fn address(bearer: &Bearer, from: &Bearer) -> Option<IpAddr> {
     }
 }
 
-/// Whether `from` is where it could reach `container`, be that running or not.
+/// True if `from` is where it could reach the container, whether that runs or not.
 pub(super) fn is_near(bearer: &Bearer, from: &Bearer) -> bool {
     let mut endpoints = bearer.endpoints.iter();
     match from.is_on_host() {
@@ -98,7 +98,7 @@ pub(super) fn is_near(bearer: &Bearer, from: &Bearer) -> bool {
     }
 }
 
-/// Whether we reach a proxy's ports whenever it runs, as [`reach`] then does.
+/// True if quaymaster reaches a proxy's ports whenever it runs, as [`reach`] then does.
 pub(super) fn could_be_reached(bearer: &Bearer, own: Option<&Bearer>, ports: [u16; 2]) -> bool {
     let is_published = |port| bearer.bound.get(&port).is_some_and(|at| !at.is_empty());
     own.is_none_or(|own| is_near(bearer, own))
@@ -106,16 +106,16 @@ pub(super) fn could_be_reached(bearer: &Bearer, own: Option<&Bearer>, ports: [u1
         || ports.into_iter().all(is_published)
 }
 
-/// Networks on which the engine tells nobody where others are.
+/// Networks without a DNS of the engine's.
 const WITHOUT_DNS: [&str; 3] = ["bridge", "host", "none"];
 
-/// Whether the engine tells a container where those are that share a network with it.
+/// True if the engine's DNS shows a container the others on its networks.
 pub(super) fn has_dns(bearer: &Bearer) -> bool {
     let mut endpoints = bearer.endpoints.iter();
     endpoints.any(|endpoint| !WITHOUT_DNS.contains(&endpoint.network.as_str()))
 }
 
-/// Whether the engine tells `asking` where `container` is, when asked by its id.
+/// True if the engine shows `asking` where the container is, when asked by its id.
 pub(super) fn knows_by_id(asking: &Bearer, bearer: &Bearer) -> bool {
     let mut endpoints = bearer.endpoints.iter();
     endpoints.any(|endpoint| {
@@ -150,7 +150,7 @@ fn shared_address(bearer: &Bearer, from: &Bearer) -> Option<IpAddr> {
         .address
 }
 
-/// Whether a container is on the network of this id.
+/// True if a container is on the network of this id.
 pub(super) fn is_on(bearer: &Bearer, id: &str) -> bool {
     bearer
         .endpoints

@@ -1,4 +1,4 @@
-//! What labels ask for, kept from one look to the next: of thousands of bearers only those are read again that
+//! The reading of labels, kept from one look to the next: of thousands of bearers only those are read again that
 //! changed, and those that have to do with them.
 
 use std::{
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Reading(Option<Known>);
 
-/// What was seen last, and what came of it.
+/// The last snapshot, and what came of it.
 #[derive(Debug)]
 struct Known {
     snapshot: Snapshot,
@@ -26,7 +26,7 @@ struct Known {
     mentions: BTreeMap<Subject, Vec<ContainerName>>,
 }
 
-/// What bearers may have to agree on. Whoever shares none has nothing to do with each other.
+/// A subject on which bearers may have to agree. Bearers that share none have nothing to do with each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     /// A certificate, be it named by a label or called after a host: it stands for that host, too.
@@ -38,7 +38,7 @@ enum Subject {
 }
 
 impl Reading {
-    /// What the bearers of `snapshot` ask for, under the same `rules` each time.
+    /// Reads what the bearers of `snapshot` ask for, under the same `rules` each time.
     pub fn desire(&mut self, snapshot: &Snapshot, rules: &LabelRules) -> Rc<Desired> {
         let known = match self.0.take() {
             Some(known) => known.follow(snapshot, rules),
@@ -162,7 +162,7 @@ impl Known {
     }
 }
 
-/// Whether a change concerns what everything is served by: another server, or one that is elsewhere.
+/// True if a change concerns what everything is served by: another server, or a server in another place.
 fn is_of_consequence((old, new): &Change<'_>, rules: &LabelRules) -> bool {
     let is_server = |bearer: &Rc<Bearer>| read(bearer, rules).is_server;
     if !old.iter().chain(new).any(|bearer| is_server(bearer)) {
@@ -263,8 +263,8 @@ fn changes<'a>(before: &'a Snapshot, now: &'a Snapshot) -> impl Iterator<Item = 
     changes.map(|change| (change.before, change.now))
 }
 
-/// Hosts that are kept for somebody else than before. One that is now kept for whom it was given to, because nobody had
-/// it, is where it was: that is so with all of them after the first look.
+/// Hosts that are kept for somebody else than before. A host that is now kept for the bearer that got it, because
+/// nobody had it, is where it was: that is so with all of them after the first look.
 fn changed_holders(
     before: &KeyedTable<Host, Holder>,
     now: &KeyedTable<Host, Holder>,
@@ -292,12 +292,12 @@ fn mention(
     }
 }
 
-/// What the labels of one bearer say; what is wrong with them is told by [`desire()`].
+/// Reads the labels of one bearer; [`desire()`] complains about what is wrong with them.
 fn read(bearer: &Bearer, rules: &LabelRules) -> Spec {
     rules.dialects.read(bearer, &mut BTreeSet::new())
 }
 
-/// What a bearer says something about.
+/// The subjects about which a bearer says something.
 fn subjects(spec: &Spec) -> BTreeSet<Subject> {
     let mut subjects = BTreeSet::new();
     for site in spec.sites.values() {

@@ -9,8 +9,8 @@ use crate::{
     values::{Host, Right},
 };
 
-/// Why a bearer may not have what one of its labels asks for; nothing when it may. `said` is the label, `own` the
-/// container that we run in.
+/// The reason why a bearer may not have what one of its labels asks for; none when it may. `said` is the label, `own`
+/// the container that we run in.
 ///
 /// Without a table, a bearer may be a proxy and get keys if it is of our own Compose project, or if we are of none;
 /// nothing is run, restarted or copied.
@@ -47,7 +47,7 @@ pub(super) fn refusal(
     }
 }
 
-/// Why a claim to a host is not heard; nothing when it is.
+/// The reason why a claim to a host is not heard; none when it is.
 pub(super) fn host_refusal(
     claim: &Claim<'_>,
     host: &Host,
@@ -83,7 +83,7 @@ fn line(bearer: &Bearer, word: &str, rules: &LabelRules) -> String {
     }
 }
 
-/// What to do where there is no table yet.
+/// The line to write where there is no table yet.
 pub(super) fn first_line(bearer: &Bearer, word: &str, rules: &LabelRules) -> String {
     let line = line(bearer, word, rules);
     match bearer.project() {

@@ -1,5 +1,5 @@
-//! What a signal does to a container besides reaching its first process: by the engine, it may be the end of its restart
-//! policy.
+//! The effects of a signal on a container in addition to reaching its first process: by the engine, it may end its
+//! restart policy.
 
 use super::{Complaint, Consumer, Reload, spec::ProxySpec};
 use crate::{
@@ -19,9 +19,9 @@ pub fn signal_way(bearer: &Bearer, own: Option<&Bearer>) -> Way {
         })
 }
 
-/// What a container that is signalled loses by it, and what to write so that it does not. An engine that passes on a
-/// signal notes that somebody stopped the container, which is what `unless-stopped` asks for; and a signal that may be
-/// meant to end it, as each may where it has no stop signal, is the end of every policy.
+/// The loss of a container that is signalled, and the remedy. An engine that passes on a signal notes that somebody
+/// stopped the container, which is what `unless-stopped` asks for; and a signal that may be meant to end it, as each
+/// may where it has no stop signal, is the end of every policy.
 pub fn lost_policy(
     bearer: &Bearer,
     own: Option<&Bearer>,
@@ -58,7 +58,7 @@ pub fn lost_policy(
     Some((problem, remedy))
 }
 
-/// What is wrong with a consumer that is told by a signal.
+/// The complaint about a consumer that a signal does not reach well.
 pub(super) fn complaint(
     consumer: &Consumer,
     bearer: &Bearer,

@@ -1,4 +1,4 @@
-//! What each server serves: its sites, and the bearers behind them.
+//! The sites of each server, and the bearers behind them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,8 +46,8 @@ pub(super) fn serve(
     served_by
 }
 
-/// Tells of a host that no proxy serves. Where one would that can't be configured, that is told once, of the proxy,
-/// however many wait for it.
+/// Tells of a host that no proxy serves. Where a proxy would that can't be configured, there is one complaint, about
+/// the proxy, however many wait for it.
 pub(super) fn tell_unserved(
     consumers: &BTreeMap<ContainerName, Consumer>,
     host: &Host,
@@ -244,7 +244,7 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Bearer) -> Option<Route> {
     })
 }
 
-/// Whether requests may be sent to it now, as far as its label has its health checked.
+/// True if requests may be sent to the bearer now, as far as its label has its health checked.
 fn takes_traffic(claim: &Claim<'_>) -> bool {
     match claim.spec.health {
         HealthUse::Check => claim.bearer.takes_traffic(),
@@ -252,7 +252,7 @@ fn takes_traffic(claim: &Claim<'_>) -> bool {
     }
 }
 
-/// Whether a label of a bearer says that requests are sent to it whatever its health check says.
+/// True if a label of a bearer says that requests are sent to it whatever its health check says.
 pub fn ignores_health(bearer: &Bearer, dialects: &Dialects) -> bool {
     let spec = dialects.read(bearer, &mut BTreeSet::new());
     let mut sites = spec.sites.values();
@@ -266,8 +266,8 @@ fn upstream(claim: &Claim<'_>, proxy: &Bearer) -> Option<SocketAddr> {
     Some(SocketAddr::new(address(claim, proxy)?, port))
 }
 
-/// How the engine's DNS calls the bearer behind a claim when this proxy asks it: by the first digits of the id of the
-/// one whose network it has.
+/// The name in the engine's DNS of the bearer behind a claim, when this proxy asks: the first digits of the id of the
+/// container whose network it has.
 fn by_id(claim: &Claim<'_>, proxy: &Bearer) -> Option<Box<str>> {
     let Purpose::Serve(port) = claim.purpose else {
         return None;
@@ -277,7 +277,7 @@ fn by_id(claim: &Claim<'_>, proxy: &Bearer) -> Option<Box<str>> {
     reach::knows_by_id(proxy, bearer).then(|| format!("{}:{port}", id.short()).into())
 }
 
-/// Whether this proxy is to serve the claim: it is named, or none is, and they share the network that is meant.
+/// True if this proxy is to serve the claim: it is named, or none is named and they share the network that is meant.
 fn is_for(claim: &Claim<'_>, proxy: &Bearer) -> bool {
     let via = &claim.spec.via;
     let is_named =
@@ -341,7 +341,7 @@ fn unserved(
     wrong("host", host.as_str(), problem, remedy)
 }
 
-/// Why a bearer shares no network with any of these proxies, and what would help.
+/// The reason why a bearer shares no network with any of these proxies, and the remedy.
 fn unshared(bearer: &Bearer, proxies: &str) -> (String, String) {
     match (&bearer.joins, bearer.is_on_host()) {
         (Some(Joined { name: None, id }), _) => (

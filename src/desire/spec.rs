@@ -1,4 +1,4 @@
-//! What labels say, as written and read; nothing here is resolved against other bearers yet.
+//! The specifications in labels, as written and read; nothing here is resolved against other bearers yet.
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
@@ -11,20 +11,20 @@ use crate::values::{
     Profile,
 };
 
-/// What a bearer's labels say.
+/// A specification, from the labels of one bearer.
 #[derive(Debug, Default)]
 pub(super) struct Spec {
-    /// What it serves: one site without a word, more with words of their own.
+    /// The sites that it serves: one without a word, more with words of their own.
     pub sites: LiteMap<String, Box<SiteSpec>>,
     /// Set where it is to be a server, of whatever kind.
     pub is_server: bool,
-    /// What kind of server it is; none where there is no such kind.
+    /// The kind of server; none where there is no such kind.
     pub kind: Option<&'static Kind>,
-    /// What is particular about it as a server.
+    /// Its particulars as a server.
     pub proxy: ProxySpec,
 }
 
-/// What the labels are called that something was said in.
+/// The names of the labels that say something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LabelNames {
     /// The beginning of our own.
@@ -66,10 +66,10 @@ impl LabelNames {
     }
 }
 
-/// What a bearer's labels say about it as a server; what they leave out is as its kind has it.
+/// The labels of a bearer about it as a server; what they leave out is as its kind has it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProxySpec {
-    /// What the labels about it are called.
+    /// The names of the labels about it.
     pub labels: LabelNames,
     /// The folder in it where rendered files go.
     pub config: Option<PathBuf>,
@@ -83,11 +83,11 @@ pub(super) struct ProxySpec {
     pub public_http_port: Option<u16>,
     /// Where browsers find its TLS.
     pub public_https_port: Option<u16>,
-    /// Whether it uses the certificates of all names of its own project.
+    /// True if the server uses the certificates of all names of its own project.
     pub uses_all: bool,
     /// The folder in it where certificates go.
     pub files: Option<PathBuf>,
-    /// Whether they may be put there through the engine, where no mount is shared.
+    /// True if they may be put there through the engine, where no mount is shared.
     pub copy: bool,
     /// In which files they lie there.
     pub layout: Option<Layout>,
@@ -101,16 +101,17 @@ pub(super) struct ProxySpec {
     pub default_certificate: Option<CertificateName>,
     /// The address that a CA is given for what it obtains.
     pub email: Option<String>,
-    /// How it is made to read its files again.
+    /// The way to make it read its files again.
     pub reload: Option<Reload>,
     /// The words of its own tool that look at new files; empty for those of its kind.
     pub check: Option<Vec<String>>,
-    /// Whether a label of it can't be followed: its folders may be others than those that would be written then.
+    /// True if a label about the server can't be followed: its folders may be others than those that would be written
+    /// then.
     pub spoiled: bool,
 }
 
 impl Spec {
-    /// Whether it needs certificates, be the names served or not.
+    /// True if it needs certificates, whether the names are served or not.
     pub fn uses_any(&self) -> bool {
         let mut sites = self.sites.values();
         self.proxy.uses_all || sites.any(|site| !site.uses.is_empty())
@@ -126,12 +127,12 @@ impl ProxySpec {
     }
 }
 
-/// What a bearer's labels say about one site of it.
+/// The labels of a bearer about one site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SiteSpec {
-    /// What the labels about it are called.
+    /// The names of the labels about it.
     pub labels: LabelNames,
-    /// What it answers for.
+    /// The hosts for which it answers.
     pub hosts: BTreeSet<Host>,
     /// The first of them as written that is no wildcard: where further names are sent.
     pub first: Option<Host>,
@@ -141,27 +142,27 @@ pub(super) struct SiteSpec {
     pub port: Option<u16>,
     /// Which part of the site it is.
     pub path: Path,
-    /// Whether the path is taken off before the request is passed on.
+    /// True if the path is taken off before the request is passed on.
     pub strip: bool,
-    /// What the path is replaced by.
+    /// The path that replaces it.
     pub upstream_path: Option<Path>,
-    /// How the proxy talks to it.
+    /// The scheme in which the proxy talks to it.
     pub scheme: Scheme,
-    /// What is served in plain text and what over TLS.
+    /// The use of plain text and of TLS.
     pub tls: Tls,
-    /// How long browsers shall insist on TLS.
+    /// The time for which browsers insist on TLS.
     pub hsts: Option<Hsts>,
     /// The largest request, as nginx writes sizes.
     pub body_size: Option<String>,
-    /// How long the proxy waits for it.
+    /// The time that the proxy waits for it.
     pub timeout: Option<Duration>,
-    /// How many kilobytes of headers an answer may have.
+    /// The kilobytes of headers that an answer may have.
     pub buffers: Option<u32>,
-    /// What its health check is for.
+    /// The use of its health check.
     pub health: HealthUse,
     /// A file of passwords in the proxy.
     pub auth: Option<String>,
-    /// What the password is asked for.
+    /// The text with which the password is asked for.
     pub auth_realm: Option<String>,
     /// From where it may be asked.
     pub allow: Vec<Block>,
@@ -173,9 +174,10 @@ pub(super) struct SiteSpec {
     pub names: BTreeSet<Host>,
     /// Names that the bearer needs a certificate for, be they served or not.
     pub uses: BTreeSet<Host>,
-    /// What is said about its certificate.
+    /// The wishes about its certificate.
     pub wish: CertificateSpec,
-    /// Whether a label of it can't be followed: a site without its password or its address list must not be served.
+    /// True if a label of the site can't be followed: a site without its password or its address list must not be
+    /// served.
     pub spoiled: bool,
 }
 
@@ -195,18 +197,18 @@ impl SiteSpec {
     }
 }
 
-/// What a bearer's labels say about a certificate; nothing for what it leaves to others and to the settings.
+/// The labels of a bearer about a certificate; they leave the rest to others and to the settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CertificateSpec {
-    /// What it is called: all hosts of the site are on it.
+    /// The certificate's name: all hosts of the site are on it.
     pub certificate: Option<CertificateName>,
     /// Who issues it; `Some(None)` for nobody, because it is provided.
     pub issuers: Option<Option<IssuerNames>>,
-    /// How the CA is shown that its names are ours.
+    /// The challenge by which the CA is shown that its names are ours.
     pub challenge: Option<ChallengeType>,
     /// The table of the settings that sets the records of dns-01.
     pub dns: Option<String>,
-    /// What kind of key it has.
+    /// The kind of its key.
     pub key_type: Option<KeyType>,
     /// The CA's word for what kind of certificate it is.
     pub profile: Option<Profile>,
@@ -252,12 +254,12 @@ impl fmt::Display for Path {
     }
 }
 
-/// How long browsers shall insist on TLS, and for what (HTTP Strict Transport Security).
+/// The time for which browsers insist on TLS, and the names (HTTP Strict Transport Security).
 ///
 /// <https://www.rfc-editor.org/rfc/rfc6797#section-6.1>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hsts {
-    /// How long.
+    /// The time.
     pub length: Duration,
     /// For all names below it, too.
     pub include_subdomains: bool,
@@ -265,7 +267,7 @@ pub struct Hsts {
     pub preload: bool,
 }
 
-/// What a bearer's health check is for.
+/// The use of a bearer's health check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HealthUse {
     /// The bearer takes requests while it passes.
@@ -280,7 +282,7 @@ impl HealthUse {
     pub const WORDS: &[(&str, Self)] = &[("check", Self::Check), ("ignore", Self::Ignore)];
 }
 
-/// How a proxy talks to what is behind it.
+/// The scheme in which a proxy talks to the bearers behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// Plain HTTP.
@@ -312,7 +314,7 @@ impl Scheme {
     }
 }
 
-/// What is served in plain text and what over TLS.
+/// The use of plain text and of TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tls {
     /// Plain requests are sent to https.

@@ -1,4 +1,4 @@
-//! What a server shows where no certificate covers a name.
+//! The certificates that a server shows where none covers a name.
 
 use super::{LabelRules, Origin, spec::ProxySpec};
 use crate::{
@@ -6,14 +6,15 @@ use crate::{
     values::{CertificateName, Host},
 };
 
-/// What a server shows for names that no valid certificate covers. Where nothing of it is said, such names are refused.
+/// The certificates that a server shows for names that no valid certificate covers. Without labels or settings for
+/// this, such names are refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Substitutes {
     /// The name whose certificate serves where none of a name above does.
     pub master: Option<Host>,
     /// Certificates that serve where that one does not, in this order.
     pub defaults: Vec<DefaultCertificate>,
-    /// Whether the certificate of the nearest name above goes before a wildcard's.
+    /// True if the certificate of the nearest name above is preferred to a wildcard's.
     pub strict_parents: bool,
 }
 
@@ -27,7 +28,7 @@ pub struct DefaultCertificate {
 }
 
 impl Substitutes {
-    /// What a label of the server says, then the settings.
+    /// Reads them from a label of the server, then from the settings.
     pub(super) fn of(bearer: &Bearer, spec: &ProxySpec, rules: &LabelRules) -> Self {
         let by_label = spec.default_certificate.as_ref().map(|certificate| {
             let said = spec.origin(bearer, "default-certificate");
@@ -51,7 +52,7 @@ impl Substitutes {
         }
     }
 
-    /// Whether a name that no certificate covers is served all the same.
+    /// True if a name that no certificate covers is served all the same.
     pub fn are_set(&self) -> bool {
         self.master.is_some() || !self.defaults.is_empty()
     }

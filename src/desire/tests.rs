@@ -1,4 +1,4 @@
-//! What labels mean, told with containers made of words.
+//! Tests of the meaning of labels, with containers made of words.
 
 use std::{net::IpAddr, path::Path};
 
@@ -622,7 +622,7 @@ fn a_site_that_no_proxy_can_reach_is_told() {
     assert!(complaints(&without)[0].contains("start a proxy with the label quaymaster.kind=nginx"));
 }
 
-/// What is said of hosts for which nobody is asked.
+/// Complaints about hosts for which nobody is asked.
 pub(super) fn uncovered(desired: &Desired) -> Vec<String> {
     desired
         .uncovered
@@ -1120,7 +1120,7 @@ fn an_image_makes_no_server_of_its_containers_and_has_nothing_done_in_them_but_i
     );
 }
 
-/// What the complaint says is to be written.
+/// The remedy in the complaint.
 #[test]
 fn a_label_of_an_image_counts_once_it_is_written_with_a_blank_behind_it() {
     let with = |kind: &str, of_image: &[&str]| {

@@ -137,7 +137,7 @@ mod tests {
             .collect()
     }
 
-    /// What is wanted, with who answers challenges for it.
+    /// The wanted certificates, with who answers challenges for each.
     fn wanted(desired: &Desired) -> Vec<String> {
         let list = |names: &[ContainerName]| {
             let names = names.iter().map(ToString::to_string);

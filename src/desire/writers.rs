@@ -19,11 +19,11 @@ pub struct Writer {
     pub container: ContainerName,
     /// Where it is mounted there.
     pub theirs: PathBuf,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// The containers of all that may write to a folder of ours and have not the right `keys`. Those of quaymaster's own
+/// The containers of all that may write to a folder of ours and do not have the right `keys`. Those of quaymaster's own
 /// image are its own, such as one that stands by.
 pub fn writers(
     folder: &Path,

@@ -23,14 +23,14 @@ use crate::{
     values::{Digest, Secret},
 };
 
-/// Why an order by commands has not come to its end.
+/// The reason why an order by commands has not come to its end.
 #[derive(Debug)]
 pub enum HandFailure {
     /// Something has to be put somewhere first, and nobody is there to be waited for. Each with why it is not seen.
     Hands(Vec<(HandTask, String)>),
     /// Something went wrong.
     Failed {
-        /// What, in words.
+        /// The problem, in words.
         problem: String,
         /// Whose fault it is.
         blame: Blame,
@@ -51,13 +51,13 @@ impl From<Failure> for HandFailure {
 
 /// An order by commands.
 pub struct HandCall<'a> {
-    /// What it takes; orders are kept where nobody but commands looks.
+    /// The ports; orders are kept where only commands look.
     pub issuing: &'a Issuing,
     /// Now.
     pub clock: &'a dyn Clock,
-    /// What is kept beside the order's record.
+    /// The files beside the order's record.
     pub orders: &'a dyn HandOrders,
-    /// What is asked for.
+    /// The order.
     pub obtain: &'a Obtain,
     /// Who puts responses where a CA sees them; nobody where responders do.
     pub hands: Option<&'a dyn Hands>,
@@ -168,8 +168,8 @@ impl HandCall<'_> {
         })
     }
 
-    /// What is known of the order beside its record. What a command that was cut off has left in another folder is taken
-    /// away from there.
+    /// The notes about the order beside its record. Files that a command that was cut off has left in another folder
+    /// are removed there.
     async fn noted(&self, record: &OrderRecord) -> Result<HandOrder, Failure> {
         let Self {
             issuing, obtain, ..
@@ -413,7 +413,7 @@ impl HandCall<'_> {
     }
 }
 
-/// What has to be put where for a challenge.
+/// The file or record to put somewhere for a challenge.
 fn task(challenge: &Challenge) -> HandTask {
     let Challenge { name, response } = challenge;
     match response {

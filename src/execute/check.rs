@@ -1,4 +1,4 @@
-//! The consumer's own tool looks at what was put there, before the consumer is told of it.
+//! The check of new files by the consumer's own tool, before the consumer reloads.
 
 use super::{
     Failure,
@@ -11,8 +11,8 @@ use crate::{
     report::{Event, report},
 };
 
-/// Looks; what is refused is taken back, and whom that blames is written down and returned. Nothing is returned when it
-/// passes. The consumer has not read anything yet, so it needs not be told.
+/// Runs the check; refused files are taken back, and the blame is written down and returned. Nothing is returned when
+/// it passes. The consumer has not read anything yet, so it needs no reload.
 pub(super) async fn check(
     ports: &Ports,
     deploy: &Deploy,

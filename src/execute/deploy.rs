@@ -20,9 +20,9 @@ use crate::{
 /// A reload that takes longer than this may not come at all.
 const LATE: Duration = Duration::from_millis(500);
 
-/// Stages what is new, puts it in place, has it checked where that is asked for, tells the consumer, and looks whether it took it up; if not, brings back what
-/// was there before. The record and the journal are on the disk before anything changes, so that a crash at any step
-/// leaves the truth.
+/// Stages the new files, puts them in place, has them checked where that is asked for, reloads the consumer, and looks
+/// if it took them up; if not, brings back the earlier files. The record and the journal are on the disk before
+/// anything changes, so that a crash at any step leaves the truth.
 pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Installed, Failure> {
     put(ports, deploy).await?;
     let deploy = &*deploy;
@@ -58,7 +58,8 @@ pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Install
     }
 }
 
-/// What comes of what was not seen: it stays where nothing speaks against it, or where there is nothing to go back to.
+/// Handles files that were not seen: they stay where nothing speaks against them, or where there is nothing to return
+/// to.
 async fn not_seen(
     ports: &Ports,
     deploy: &Deploy,
@@ -173,7 +174,7 @@ fn sent(ports: &Ports, started_at: Option<Timestamp>) -> Sent {
     }
 }
 
-/// Whether the process that was told has ended since, as far as the engine can be asked.
+/// True if the process that was reloaded has ended since, as far as the engine can be asked.
 async fn has_ended(ports: &Ports, consumer: &Consumer) -> bool {
     match ports.engine.inspect(consumer.id.as_str()).await {
         Ok(Some(now)) => !now.is_there() || now.started_at != consumer.started_at,
@@ -298,7 +299,7 @@ async fn put_back(ports: &Ports, deploy: &Deploy) -> Result<Installed, Failure> 
     Ok(installed)
 }
 
-/// Writes down and tells what is held to be refused.
+/// Writes down and reports the parts that are held to be refused.
 pub(super) fn conclude(
     ports: &Ports,
     deploy: &Deploy,
@@ -367,7 +368,7 @@ async fn show_mark(
     bring(ports, place, &mark, &deploy.after).await
 }
 
-/// Writes down what is known, and tells what is not proven.
+/// Writes down the record, and reports what is not proven.
 fn keep(ports: &Ports, deploy: &Deploy, installed: Installed) -> Result<Installed, Failure> {
     write_down(ports, deploy, &installed)?;
     if let Progress::Unproven { reason } = &installed.progress {
@@ -404,8 +405,8 @@ fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
         .collect()
 }
 
-/// Brings back what was there before a deployment that the consumer did not live to show. Nobody is told: it does not
-/// run, and reads everything when it starts.
+/// Brings back what was there before a deployment that the consumer did not live to show. There is no reload: the
+/// consumer does not run, and reads everything when it starts.
 pub(super) async fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Failure> {
     let place = place(&back.consumer);
     restore(ports, &place).await?;

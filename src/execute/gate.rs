@@ -10,12 +10,12 @@ use crate::{
     report::{Event, chain, report},
 };
 
-/// What nginx says when it has made a file, or replaced it.
+/// The answers of nginx when it has made a file, or replaced it.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc4918#section-9.7>
 const MADE: [u16; 2] = [201, 204];
 
-/// What nginx says when a file is gone, by its doing or before.
+/// The answers of nginx when a file is not there any more, removed by it or before.
 const CLOSED: [u16; 2] = [204, 404];
 
 /// Opens it, and looks whether it is open.

@@ -1,5 +1,5 @@
-//! Has a helper obtain a certificate: its line is put into the helper's list, the helper is told, and what comes is
-//! waited for. Whatever comes of it, the line goes.
+//! Has a helper obtain a certificate: its line is put into the helper's list, the helper is reloaded, and the
+//! certificate is waited for. Whatever comes of it, the line goes.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ pub fn list_place(helper: &Helper) -> ListPlace<'_> {
     }
 }
 
-/// How a helper is told of its list.
+/// The way to make a helper read its list.
 fn how(consumer: &Consumer) -> Result<Tell, Failure> {
     match &consumer.reload {
         Reload::Signal(signal) => Ok(Tell::Signal(*signal)),
@@ -136,7 +136,7 @@ impl<'a> Listed<'a> {
         })
     }
 
-    /// Tells the helper, unless it was told since the last line came.
+    /// Reloads the helper, unless that was done since the last line came.
     async fn tell(&self, consumer: &Consumer, how: &Tell) -> Result<(), Failure> {
         let lists = &self.ports.lists;
         if !lists.is_to_be_told(self.place) {
@@ -150,7 +150,8 @@ impl<'a> Listed<'a> {
         told
     }
 
-    /// What the helper has brought, or what is seen in its place. What can't be used yet may be half-way there.
+    /// The certificate that the helper has brought, or the finding in its place. A certificate that can't be used yet
+    /// may be half-written.
     fn brought(&self) -> Result<HeldCertificate, String> {
         let name = &self.obtain.certificate;
         let held = match self.ports.issuing.certificates.held_now(name) {

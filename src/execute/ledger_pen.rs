@@ -1,4 +1,4 @@
-//! What is written into the ledger of what CAs limit, before it is done.
+//! The entries in the ledger of what CAs limit, each written before the request.
 
 use super::Failure;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     values::Digest,
 };
 
-/// What is written into the ledger while an order is made.
+/// The writer of ledger entries while an order is made.
 pub(super) struct LedgerPen<'a> {
     pub issuing: &'a Issuing,
     pub clock: &'a dyn Clock,

@@ -36,12 +36,12 @@ use crate::{
     values::{CertificateName, ContainerName, Retry, Timestamp},
 };
 
-/// What came of an action.
+/// The result of an action.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What it was about.
+    /// The subject.
     pub subject: Subject,
-    /// What is known now, or the record of the failure.
+    /// The new facts, or the record of the failure.
     pub result: Result<Learned, Attempt>,
     /// Whose fault a failure is.
     pub blame: Option<Blame>,
@@ -49,11 +49,11 @@ pub struct Outcome {
     pub busy: Option<(String, BusyCa)>,
     /// The CA, by the URL of its directory, that has issued or refused what it was asked for: it is not busy.
     pub answered: Option<String>,
-    /// What was written into the ledger.
+    /// The entries that were written into the ledger.
     pub entered: Vec<LedgerEntry>,
 }
 
-/// What is known after an action that it changed.
+/// The facts that an action changed.
 #[derive(Debug)]
 pub enum Learned {
     /// A certificate lies on disk.
@@ -62,7 +62,7 @@ pub enum Learned {
     Installed(ContainerName, Box<Installed>),
 }
 
-/// Why an action failed.
+/// The reason why an action failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]

@@ -17,11 +17,12 @@ use crate::{
     values::{CertificateName, Host, Issuer, KeyType, Secret, Timestamp},
 };
 
-/// How long a certificate may still have to wait for its beginning: the clocks of a CA that is asked are no further apart.
+/// Time that a certificate may still have to wait for its beginning: the clocks of a CA that is asked are no further
+/// apart.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
-/// How far the time of day may move away from the time that passes while a try goes on: clocks are kept right by small
-/// steps.
+/// The most by which the time of day may move away from the time that passes while a try runs: clocks are kept right by
+/// small steps.
 const STEP: Duration = Duration::from_secs(60);
 
 /// When a try began, by both clocks.
@@ -33,7 +34,7 @@ struct Begun {
 }
 
 impl Begun {
-    /// Whether the time of day was set since: by another clock the certificate may not be due at all.
+    /// True if the time of day was set since: by another clock the certificate may not be due at all.
     fn was_clock_set(self, clock: &dyn Clock) -> bool {
         let expected = self.planned + clock.elapsed().saturating_sub(self.elapsed);
         let now = clock.now();

@@ -1,4 +1,4 @@
-//! Looks, again and again on new connections, until what was told is seen to be taken up.
+//! Looks, again and again on new connections, until the new files are seen to be taken up.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -22,7 +22,7 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
 pub(super) struct Sighting {
     /// When the last of it.
     pub at: Timestamp,
-    /// How long it took until nothing but the new generation answered.
+    /// Time until only the new generation answered.
     pub took: Duration,
 }
 
@@ -30,14 +30,14 @@ pub(super) struct Sighting {
 pub(super) enum Unseen {
     /// Not in time.
     InTime {
-        /// What was seen instead.
+        /// The answer that was seen instead.
         reason: String,
-        /// Whether anything answered at all.
+        /// True if any server answered at all.
         connected: bool,
     },
     /// It never can be.
     Ever {
-        /// What would make it possible.
+        /// The change that would make it possible.
         reason: String,
     },
 }
@@ -51,7 +51,7 @@ impl Unseen {
         Self::Ever { reason }
     }
 
-    /// Whether anything answered at all.
+    /// True if any server answered at all.
     pub fn connected(&self) -> bool {
         matches!(
             self,
@@ -118,7 +118,7 @@ const STEADY: &str = "the new configuration was seen, but not for long enough";
 struct Steady(Option<Timestamp>);
 
 impl Steady {
-    /// Notes that the mark was seen; tells how long it took to appear once that is sure.
+    /// Notes that the mark was seen; returns the time that it took to appear once that is sure.
     fn see(&mut self, now: Timestamp, began: Timestamp) -> Option<Duration> {
         let since = *self.0.get_or_insert(now);
         (now.since(since) >= STEADY_FOR).then(|| since.since(began))
@@ -135,11 +135,11 @@ impl Steady {
 pub(super) struct Look {
     pub reason: String,
     pub connected: bool,
-    /// Whether nobody is there who speaks TLS.
+    /// True if no server there speaks TLS.
     pub is_nobody: bool,
-    /// Whether somebody took the connection and said nothing.
+    /// True if a server took the connection and said nothing.
     pub is_silent: bool,
-    /// Whether it can show that only once the server has started again.
+    /// True if it can show that only once the server has started again.
     pub waits_for_start: bool,
 }
 
@@ -187,7 +187,7 @@ async fn serials(ports: &Ports, proof: &Proof, https: SocketAddr) -> Result<(), 
     Ok(())
 }
 
-/// Whether this serial number is shown for a host.
+/// Checks that this serial number is shown for a host.
 pub(super) async fn serial_is(
     ports: &Ports,
     at: SocketAddr,

@@ -25,16 +25,23 @@ pub(super) async fn authorize(
 ) -> Result<(), Failure> {
     let challenges = challenges((issuing, clock), obtain, order, record).await?;
     let published = PublishedResponses::new(issuing, obtain, &challenges);
-    published.publish().await?;
-    let seen = published.seen(clock, record).await;
-    let ended = match seen {
-        Ok(()) => published.validated(order).await,
-        Err(failure) => Err(failure),
-    };
+    let ended = validated(&published, clock, order, record).await;
     if !matches!(ended, Err(Failure::NotYet { .. })) {
         withdraw_records(issuing, obtain, record).await?;
     }
     ended
+}
+
+/// Shows the responses, looks at them, and lets the CA look.
+async fn validated(
+    published: &PublishedResponses<'_>,
+    clock: &dyn Clock,
+    order: &mut dyn Order,
+    record: &OrderRecord,
+) -> Result<(), Failure> {
+    published.publish().await?;
+    published.seen(clock, record).await?;
+    published.validated(order).await
 }
 
 /// The challenges that are left to be met, on record before anything is shown for them. What was shown for others is

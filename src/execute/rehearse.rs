@@ -8,10 +8,10 @@ use crate::{
     report::{Event, chain, report},
 };
 
-/// Why an order would not come to its end.
+/// The reason why an order would not come to its end.
 #[derive(Debug)]
 pub struct RehearsalFailure {
-    /// What went wrong, in words.
+    /// The problem, in words.
     pub problem: String,
     /// Whose fault it is.
     pub blame: Blame,

@@ -17,7 +17,7 @@ use crate::{
 /// Names that are looked at at the same time.
 const AT_ONCE: usize = 8;
 
-/// What is looked at, and for whom.
+/// The names to look at, and the account and CA of the order.
 pub(super) struct Looking<'a> {
     issuing: &'a Issuing,
     webroots: &'a Webroots,
@@ -62,7 +62,7 @@ impl<'a> Looking<'a> {
         }
     }
 
-    /// What looks at these names mean, at all that show a response which is visible meanwhile.
+    /// The verdicts of a look at these names, at all that show a response which is visible meanwhile.
     pub async fn verdicts<'n>(
         &self,
         names: impl IntoIterator<Item = &'n Host>,
@@ -79,7 +79,7 @@ impl<'a> Looking<'a> {
         stream::iter(looks).buffered(AT_ONCE).collect().await
     }
 
-    /// What a look at one challenge means, whose response is visible or should be.
+    /// The verdict of a look at one challenge, whose response is visible or should be.
     pub async fn verdict(&self, challenge: &Challenge) -> NameVerdict {
         if let Response::Txt { value, .. } = &challenge.response {
             let proofs = self.issuing.resolver.proofs(&challenge.name);
@@ -143,7 +143,7 @@ impl<'a> Looking<'a> {
         }
     }
 
-    /// What DNS says, if it does in time.
+    /// The answer of DNS, if it comes in time.
     async fn looked_up<T>(
         &self,
         asked: impl Future<Output = Result<T, LookupFault>>,

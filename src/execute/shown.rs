@@ -76,7 +76,7 @@ async fn look(
     }
 }
 
-/// What is told of a look that showed nothing until the time was over.
+/// The words about a look that showed nothing until the time was over.
 fn unseen(consumer: &Consumer, look: Look, connected: bool) -> Unseen {
     let reason = look.reason;
     // Nothing that was seen speaks against what is new.
@@ -102,8 +102,8 @@ fn unseen(consumer: &Consumer, look: Look, connected: bool) -> Unseen {
     }
 }
 
-/// Whether each port shows the new certificates. Those that no label names count where somebody listens and speaks TLS,
-/// and one must. What a port shows counts for more than that another says nothing.
+/// Checks that each port shows the new certificates. Ports that no label names count where a server listens and speaks
+/// TLS, and one must. An answer of one port counts for more than the silence of another.
 async fn is_shown(ports: &Ports, consumer: &Consumer, proof: &Proof) -> Result<(), Look> {
     let (mut nobody, mut silent) = (None, None);
     let mut is_any = false;
@@ -129,7 +129,7 @@ async fn is_shown(ports: &Ports, consumer: &Consumer, proof: &Proof) -> Result<(
     }
 }
 
-/// Whether one port shows them. Each connection is one in which something is looked at: a server writes down the others.
+/// Checks that one port shows them. No connection is made without a look at something: a server logs such connections.
 async fn shows(ports: &Ports, probe: &ProbeAt, proof: &Proof) -> Result<(), Look> {
     if proof.serials.is_empty() {
         return Ok(ports.probe.listens(probe.at).await?);

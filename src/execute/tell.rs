@@ -1,4 +1,4 @@
-//! Telling a consumer that its files are new, once it can be told.
+//! The reload of a consumer whose files are new, once it can be reloaded.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 /// to its entrypoint, ends the container or is lost.
 pub(super) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
-/// Who is told.
+/// The consumer to reload.
 #[derive(Clone, Copy)]
 pub(super) struct Addressee<'a> {
     consumer: &'a Consumer,
@@ -73,7 +73,7 @@ pub(super) async fn tell(ports: &Ports, whom: Addressee<'_>, how: &Tell) -> Resu
     Ok(())
 }
 
-/// How long proof may take when it was told in this way: one that starts needs longer.
+/// Time that the proof may take after this way of reloading: a server that starts needs longer.
 pub(super) fn within(deploy: &Deploy, how: &Tell) -> Duration {
     match how {
         Tell::Started | Tell::Restart => deploy.within + SETTLED_AFTER,
@@ -102,7 +102,7 @@ pub(super) async fn settle(ports: &Ports, whom: Addressee<'_>) {
     }
 }
 
-/// Whether the consumer answers: a proxy its plain requests, any other somebody who connects.
+/// True if the consumer answers: a proxy its plain requests, any other a connection.
 async fn answers(ports: &Ports, whom: Addressee<'_>) -> bool {
     if let Some(reach) = whom.consumer.reach() {
         let page = ports.probe.page(reach.http, whom.mark_host, "/");

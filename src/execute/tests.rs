@@ -1,4 +1,4 @@
-//! What becomes of a deployment, in real folders, with a server and a time of the test's.
+//! Tests of deployments in real folders, with a server and a time of the test's.
 
 use std::{
     cell::{Cell, RefCell},
@@ -84,26 +84,26 @@ fn remove(path: &Path) {
     fs::remove_dir_all(path).expect("it is there");
 }
 
-/// How many entries a folder has; none where there is no such folder.
+/// Number of entries in a folder; none where there is no such folder.
 fn entries(path: &Path) -> usize {
     fs::read_dir(path).map_or(0, Iterator::count)
 }
 
-/// A server that reads its folder when it is told, and refuses all of it over a file with a bad word.
+/// A server that reads its folder when it reloads, and refuses all of it over a file with a bad word.
 struct Server {
     folder: PathBuf,
     mark: RefCell<Option<String>>,
     signals: Cell<u32>,
-    /// How long it takes for a reload.
+    /// Time that it takes for a reload.
     takes: Cell<Duration>,
     ready_at: Cell<Instant>,
-    /// Whether it answers at all.
+    /// False if it does not answer at all.
     answers: Cell<bool>,
-    /// Whether it shows another mark whatever it reads.
+    /// True if it shows another mark whatever it reads.
     is_deaf: Cell<bool>,
-    /// Whether it ends when it is told.
+    /// True if it ends by its signal.
     ends: Cell<bool>,
-    /// What its own tool says, each time it is asked: code and words.
+    /// The answers of its own tool, one for each time it is asked: code and words.
     says: RefCell<Vec<(i64, String)>>,
     container: RefCell<Bearer>,
 }
@@ -380,7 +380,7 @@ impl World {
         installed.next().expect("the proxy")
     }
 
-    /// What lies in the folder, but the mark.
+    /// The files in the folder, but the mark.
     fn files(&self) -> BTreeMap<String, String> {
         let entries = fs::read_dir(&self.server.folder).expect("its folder");
         let files = entries.map(|entry| entry.expect("an entry").path());

@@ -1,5 +1,5 @@
-//! What the loop of `watch` and its outputs tell each other. Neither waits for the other, but for whoever is being given
-//! files.
+//! The board on which the loop of `watch` and its outputs exchange their states. Neither waits for the other, but for a
+//! container that is being given files.
 
 use std::{
     cell::RefCell,
@@ -24,16 +24,16 @@ pub struct KnownCertificates {
     pub ours: Vec<CertificateRecord>,
 }
 
-/// What is known of an output.
+/// The state of an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputState {
-    /// How it stands.
+    /// The status.
     pub status: OutputStatus,
-    /// What is wrong with it.
+    /// Complaints about it.
     pub complaints: BTreeSet<Complaint>,
 }
 
-/// Where the loop of `watch` and its outputs tell each other what they know.
+/// The board on which the loop of `watch` and its outputs exchange their states.
 #[derive(Debug)]
 pub struct OutputBoard {
     /// None before they are known.
@@ -90,7 +90,7 @@ impl OutputBoard {
         self.changed.notified().await;
     }
 
-    /// How the outputs are, by their names.
+    /// The states of the outputs, by their names.
     pub fn states(&self) -> BTreeMap<String, OutputState> {
         self.states.borrow().clone()
     }

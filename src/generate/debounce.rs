@@ -41,7 +41,7 @@ impl Debounce {
         })
     }
 
-    /// What has changed so far is acted upon.
+    /// Acts upon all changes so far.
     pub fn act(&mut self) {
         self.waiting = None;
     }

@@ -17,7 +17,7 @@ use crate::{
     report::{Event, chain, report},
 };
 
-/// What one template makes.
+/// The text that one template makes, and its target.
 pub(super) enum RenderedFile {
     /// It has no target.
     Printed(String),
@@ -31,15 +31,15 @@ pub(super) enum RenderedFile {
 pub(super) struct New {
     pub target: SharedPath,
     pub text: String,
-    /// What is there; nothing where there is no such file.
+    /// The earlier text; none where there is no such file.
     before: Option<String>,
 }
 
-/// What came of one template.
+/// The result of one template.
 pub(super) struct Made {
     /// The file, or what is wrong, in words.
     pub file: Result<RenderedFile, String>,
-    /// In words, what it asked for in vain.
+    /// In words, names that it asked for and that do not exist.
     pub unknown: BTreeSet<String>,
     /// Of Swarm's lists, the one that it asked for.
     pub of_swarm: Option<&'static str>,
@@ -55,7 +55,7 @@ impl Made {
     }
 }
 
-/// How many files one template may ask for.
+/// The most files for which one template may ask.
 const MOST_FILES: usize = 200;
 
 /// Renders one template for this target; nothing is written. `fetched` is what is known of one at a URL: until anything is, nothing comes of
@@ -142,7 +142,7 @@ async fn aside(
     }
 }
 
-/// What is to be done with a text.
+/// Compares a text with its target.
 fn compared(
     targets: &dyn TargetFiles,
     target: Option<&SharedPath>,
@@ -169,7 +169,7 @@ fn compared(
 /// is stopped in the midst of it; what a crash leaves is kept beside them.
 pub(super) struct Placed {
     files: Rc<dyn TargetFiles>,
-    /// Whether something looks at them before they are kept.
+    /// True if a check looks at the files before they are kept.
     are_checked: bool,
     /// In the order in which they were put there.
     each: Vec<Replaced>,
@@ -178,9 +178,9 @@ pub(super) struct Placed {
 /// A file that was replaced.
 struct Replaced {
     target: SharedPath,
-    /// What was there before; nothing where there was no file.
+    /// The earlier text; none where there was no file.
     before: Option<String>,
-    /// Whether just that is kept beside it, and not something older of which everybody knew.
+    /// True if exactly that text is kept beside it, and not an older one that everybody knew.
     is_kept_aside: bool,
 }
 
@@ -296,7 +296,7 @@ pub(super) fn put_back(files: &dyn TargetFiles, target: &SharedPath) -> bool {
     }
 }
 
-/// What was there before is wanted no more.
+/// Forgets the earlier text.
 pub(super) fn forget(files: &dyn TargetFiles, target: &SharedPath) {
     if let Err(error) = files.forget_aside(target) {
         report(&Event::DiskFault {

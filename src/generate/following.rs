@@ -16,9 +16,9 @@ use crate::{
     watching::{EngineUpdate, watch as follow_engine},
 };
 
-/// What a rendering is woken by.
+/// An event that wakes a rendering.
 enum Nudge {
-    /// What the engine says.
+    /// An update from the engine.
     Engine(Rc<EngineUpdate<Rc<Detail>>>),
     /// Somebody asks for a new look at everything.
     Hangup,

@@ -39,7 +39,7 @@ pub use sources::TemplateSource;
 use turning::Turning;
 pub use turning::{Foreseen, foresee};
 
-/// How long until a container that can't be told yet is told again.
+/// Time until a container that can't be signalled yet is tried again.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 /// Everything that rendering is given.
@@ -50,36 +50,36 @@ pub struct Rendering {
     pub clock: Rc<dyn Clock>,
     /// Templates, and what they ask for.
     pub files: Rc<dyn NamedFiles>,
-    /// What comes of them.
+    /// The targets.
     pub targets: Rc<dyn TargetFiles>,
     /// Templates that are no files.
     pub urls: Rc<dyn TemplateUrls>,
-    /// What is rendered, in this order.
+    /// The templates and their targets, in this order.
     pub pairs: Vec<Pair>,
-    /// What must find new targets good before anybody is told; else what was there before comes back.
+    /// The checks that must accept new targets before any container is notified; otherwise the earlier ones come back.
     pub checks: Vec<Checking>,
-    /// Who is told when a target has changed.
+    /// The containers to notify when a target has changed.
     pub tellings: Vec<Telling>,
-    /// How long changes are gathered while watching.
+    /// Time for which changes are gathered while watching.
     pub interval: Interval,
-    /// How long after an event everything is looked at once more while watching.
+    /// Time after an event until everything is looked at once more while watching.
     pub repeat: Option<Duration>,
     /// Which containers templates see.
     pub shown: ShownContainers,
-    /// Whether somebody is told, too, when a text that has no target is another one than before.
+    /// True if containers are notified, too, when a text without a target differs from before.
     pub tells_of_printed: bool,
     /// The container we run in.
     pub own: Option<ContainerId>,
     /// Our own environment, which templates may read.
     pub variables: Arc<BTreeMap<String, String>>,
-    /// What there is besides for an output of `watch`; none in the command `render`.
+    /// The further parts of an output of `watch`; none in the command `render`.
     pub output: Option<PartOfWatch>,
 }
 
-/// What an output of `watch` has besides its template.
+/// The parts that an output of `watch` has in addition to its template.
 #[derive(Clone)]
 pub struct PartOfWatch {
-    /// What it is called in the settings.
+    /// The output's name in the settings.
     pub name: String,
     /// Whose the file is, by a container's name or id, or by a service: its path is as that one sees it.
     pub consumer: Option<String>,
@@ -87,7 +87,7 @@ pub struct PartOfWatch {
     pub variables: VariableNames,
     /// The longest time until its file is looked at again.
     pub resync: Duration,
-    /// Where it tells how it is.
+    /// The board for its state.
     pub board: Rc<OutputBoard>,
 }
 
@@ -103,20 +103,20 @@ pub struct Pair {
 pub struct Checking {
     /// A container's name or id, or a service that any number of containers run.
     pub target: String,
-    /// What is run in it; any exit code but 0 refuses the files.
+    /// The command that is run in it; any exit code but 0 refuses the files.
     pub words: Vec<String>,
 }
 
-/// Who is told that files have changed, and how.
+/// The containers to notify that files have changed, and the way.
 pub struct Telling {
     /// A container's name or id, or a service that any number of containers run; `label=NAME` or `label=NAME=VALUE` for
     /// those that bear a label.
     pub target: String,
-    /// How they are told.
+    /// The way to notify them.
     pub by: By,
 }
 
-/// How a container is told that its files have changed.
+/// The way to notify a container that its files have changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum By {
     /// A signal to its first process.
@@ -127,11 +127,11 @@ pub enum By {
     Restart,
 }
 
-/// What rendering once came to.
+/// The result of one rendering.
 pub struct RenderSummary {
-    /// What has no target, in the order of the templates.
+    /// The texts without a target, in the order of the templates.
     pub printed: String,
-    /// Whether everything was rendered and found good and everybody told; what was not is reported.
+    /// True if everything was rendered and accepted and all containers were notified; all else is reported.
     pub is_whole: bool,
 }
 
@@ -167,7 +167,7 @@ impl Watched for Rendering {
 }
 
 impl Rendering {
-    /// Renders everything, and tells whom it concerns.
+    /// Renders everything, and notifies the containers that read it.
     ///
     /// # Errors
     /// When the engine can't be asked. What is wrong with one template spoils only that one, and is reported.
@@ -219,7 +219,7 @@ impl Rendering {
         }
     }
 
-    /// What is kept of a container: of its environment no more than templates may see.
+    /// The facts that are kept of a container: of its environment no more than templates may see.
     fn seen(&self, detail: Detail) -> Rc<Detail> {
         Rc::new(match &self.output {
             Some(output) => detail.with_variables(&output.variables),

@@ -27,7 +27,7 @@ impl ShownContainers {
     }
 }
 
-/// Whether a container bears a label, written as NAME or NAME=VALUE.
+/// True if a container bears a label, written as NAME or NAME=VALUE.
 pub(super) fn bears(container: &Bearer, label: &str) -> bool {
     let (name, value) = match label.split_once('=') {
         Some((name, value)) => (name, Some(value)),

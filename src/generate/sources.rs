@@ -13,7 +13,7 @@ use url::Url;
 use super::Rendering;
 use crate::report::chain;
 
-/// What a template begins with that stands on the command line itself.
+/// The beginning of a template that stands on the command line itself.
 const INLINE: char = '#';
 
 /// Pauses while a URL can't be fetched, doubled each time up to the longest.
@@ -89,16 +89,16 @@ impl fmt::Display for TemplateSource {
     }
 }
 
-/// What is known of a template at a URL.
+/// The state of a template at a URL.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
-    /// What was there last.
+    /// The last text there.
     pub text: Option<String>,
-    /// Why there is nothing newer, in words.
+    /// The reason why there is nothing newer, in words.
     pub fault: Option<String>,
 }
 
-/// What came of fetching the template of this number: its text, or in words why there is none.
+/// The result of fetching the template of this number: its text, or in words the reason why there is none.
 pub(super) type FetchedText = (usize, Result<String, String>);
 
 impl Rendering {

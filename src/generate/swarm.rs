@@ -1,8 +1,8 @@
 use super::{Pair, files::Made, known::Known};
 use crate::{observe::Detail, ports::DetailedEngine};
 
-/// What a template made, unless it asks for what is known of a Swarm and not read yet: without that it would be another
-/// text. The engine is asked by no template that asks for nothing of it.
+/// The result of a template, unless it asks for facts about a Swarm that were not read yet: without these it would be
+/// another text. Without such a template the engine is not asked.
 ///
 /// # Errors
 /// What is wrong, in words.

@@ -1,4 +1,4 @@
-//! Rendering over a record, on a disk and an engine that are told what to do.
+//! Rendering over a record, on a disk and an engine that do as the test says.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,7 +24,7 @@ mod outputs;
 /// Files by path: a template `t`, and what was made of it.
 struct Files {
     texts: RefCell<BTreeMap<PathBuf, String>>,
-    /// What is kept beside them.
+    /// The texts that are kept beside them.
     aside: RefCell<BTreeMap<PathBuf, Option<String>>>,
 }
 
@@ -47,7 +47,7 @@ impl Files {
         self.texts.borrow_mut().insert(path.into(), text.to_owned());
     }
 
-    /// What is kept beside `out`.
+    /// The text that is kept beside `out`.
     fn kept(&self) -> Option<Option<String>> {
         self.aside.borrow().get(Path::new("out")).cloned()
     }
@@ -126,7 +126,7 @@ impl TemplateUrls for Texts {
     }
 }
 
-/// What comes of words that are run.
+/// The result of a command that is run.
 #[derive(Clone, Copy)]
 enum Answer {
     /// This exit code where `out` holds `bad`, else 0.
@@ -142,17 +142,17 @@ struct Scripted {
     recorded: RecordedEngine,
     files: Rc<Files>,
     answer: Cell<Answer>,
-    /// What it was asked to do.
+    /// The requests to it.
     asked: RefCell<Vec<String>>,
-    /// Whether it manages a Swarm; none where it does not tell.
+    /// True if it manages a Swarm; none where it does not say.
     manages_swarm: Option<bool>,
-    /// What it tells of, if anybody may follow it.
+    /// The events, if they may be followed.
     feed: RefCell<Option<mpsc::UnboundedReceiver<EngineEvent>>>,
-    /// How often everything was looked at.
+    /// Number of full looks.
     looks: Cell<usize>,
-    /// Whether all containers have ended by now.
+    /// True if all containers have ended by now.
     ended: Cell<bool>,
-    /// How often they have started since.
+    /// Number of their starts since.
     starts: Cell<i64>,
 }
 
@@ -493,7 +493,7 @@ async fn nothing_is_checked_where_nothing_is_new_or_nobody_runs() {
     );
 }
 
-/// What was seen at first, ready to be rendered again and again.
+/// The first facts, ready to be rendered again and again.
 async fn turning(engine: &Rc<Scripted>) -> Turning {
     let rendering = checked(engine);
     let details = rendering.look().await.expect("it is a record").0;
@@ -567,7 +567,7 @@ async fn whoever_is_stopped_in_the_midst_of_a_check_leaves_what_was_there_before
     assert_eq!(engine.asked.take(), [CHECK]);
 }
 
-/// What a run leaves that is killed when `new` is in place of what was there before.
+/// The files after a run that is killed when `new` has replaced the earlier text.
 fn killed(template: &str, before: Option<&str>) -> Rc<Files> {
     let files = Files::new(&[("t", template), ("out", "new"), ("u", "u"), ("more", "u")]);
     files

@@ -37,45 +37,45 @@ use crate::{
     watching::EngineUpdate,
 };
 
-/// How long until the engine is asked again for what it refused.
+/// Time until the engine is asked again for what it refused.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
-/// How long until what is wrong with an output is looked at again: a disk may have room, without a word of it.
+/// Time until a broken output is looked at again: a disk may have room without any event.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// What is known between two renderings.
+/// The state between two renderings.
 pub(super) struct Turning {
     given: Rc<Rendering>,
     /// Nothing until everything was seen once.
     details: Option<Known>,
     debounce: Debounce,
-    /// Who still has to be told.
+    /// The containers that still have to be notified.
     owed: BTreeSet<(ContainerId, By)>,
-    /// What they still have to be told of.
+    /// The targets of which they still have to be notified.
     untold: BTreeSet<SharedPath>,
-    /// Who was told, and is still to be seen running with it.
+    /// The notified containers that still have to be seen running with it.
     on_proof: Option<OnProof>,
-    /// What was last found good: the digest of the files alone.
+    /// The files that were last accepted: the digest of the files alone.
     accepted: Option<Digest>,
-    /// That somebody ended of being told, in words.
+    /// The reason, in words, when a container ended by its notification.
     ended: Option<String>,
-    /// When they are told again.
+    /// Time of the next try to notify them.
     tell_at: Option<Instant>,
     /// When everything of an output is looked at again though nothing happens.
     again_at: Option<Instant>,
-    /// What was taken back last.
+    /// The files that were taken back last.
     taken_back: Option<TakenBack>,
-    /// What is wrong with a template or its target, by the number of the pair.
+    /// The problems with a template or its target, by the number of the pair.
     faults: BTreeMap<usize, String>,
     /// The files that a template asked for last, by the number of the pair.
     read: BTreeMap<usize, BTreeSet<PathBuf>>,
-    /// What is known of templates at URLs, by the number of the pair.
+    /// The states of templates at URLs, by the number of the pair.
     fetched: BTreeMap<usize, Fetched>,
-    /// What was printed last, by the number of the pair.
+    /// The text that was printed last, by the number of the pair.
     printed: BTreeMap<usize, String>,
-    /// What was told of names that templates ask for in vain.
+    /// Reported names that templates ask for and that do not exist.
     unknown: BTreeSet<String>,
-    /// What was told of signals that harm those who get them.
+    /// Reported signals that harm the containers that get them.
     pub(super) complaints: BTreeSet<Complaint>,
 }
 
@@ -114,7 +114,7 @@ impl Turning {
             .min()
     }
 
-    /// Whether everything is known that templates see: without it they would make another text.
+    /// True if all facts that templates see are known: without them they would make another text.
     fn knows_enough(&self) -> bool {
         let mut output = self.given.output.iter();
         self.details.is_some() && output.all(|output| output.board.held().is_some())
@@ -124,7 +124,7 @@ impl Turning {
         self.debounce.note(Instant::now());
     }
 
-    /// What was refused may be tried again as it is.
+    /// Forgets a refusal, so that the same files may be tried again.
     pub fn forget_refusal(&mut self) {
         self.taken_back = None;
         self.ended = None;
@@ -137,7 +137,7 @@ impl Turning {
             .and_then(|taken_back| taken_back.again)
     }
 
-    /// How long until everything of an output is looked at again: somebody may have changed its file.
+    /// Time until everything of an output is looked at again: somebody may have changed its file.
     fn again_in(&self) -> Option<Duration> {
         let resync = self.given.output.as_ref()?.resync;
         Some(match self.faults.is_empty() {
@@ -146,12 +146,12 @@ impl Turning {
         })
     }
 
-    /// Whether everything was rendered and found good.
+    /// True if everything was rendered and accepted.
     pub fn is_well(&self) -> bool {
         self.faults.is_empty() && self.taken_back.is_none()
     }
 
-    /// Whether somebody still has to be told.
+    /// True if a container still has to be notified.
     pub fn owes(&self) -> bool {
         !self.owed.is_empty()
     }
@@ -203,7 +203,7 @@ impl Turning {
         self.details = Some(Known::new(details));
     }
 
-    /// Does what is due: renders what may have changed, tells who is owed; returns what is to be printed.
+    /// Does what is due: renders what may have changed, notifies containers; returns the text to print.
     pub async fn turn(&mut self) -> String {
         let now = Instant::now();
         let mut printed = String::new();
@@ -281,7 +281,7 @@ impl Turning {
         printed
     }
 
-    /// What comes of each template; nothing is written.
+    /// Makes the text of each template; nothing is written.
     async fn make_all(&mut self) -> Vec<Result<RenderedFile, String>> {
         let given = Rc::clone(&self.given);
         let view = Arc::new(self.view());
@@ -363,7 +363,7 @@ impl Turning {
         is_cut_off
     }
 
-    /// What is to be run where before anybody is told.
+    /// The checks to run before any container is notified, and their containers.
     fn checks(&self) -> Vec<(Bearer, Vec<String>)> {
         let each = self.given.checks.iter().flat_map(|checking| {
             self.meant(&checking.target)
@@ -424,29 +424,29 @@ impl Turning {
 
 /// New files that did not stay.
 struct TakenBack {
-    /// What was asked about them.
+    /// The digest that the checks were asked about.
     asked: Digest,
-    /// Whether that is the digest of the files alone, so that a start of who reads them changes nothing.
+    /// True if that is the digest of the files alone, so that a start of their readers changes nothing.
     is_of_files: bool,
     /// When it is asked again; nothing where the answer stays the same.
     again: Option<Instant>,
-    /// Why, in words.
+    /// The reason, in words.
     problem: String,
 }
 
 impl TakenBack {
-    /// Whether the same need not be asked now.
+    /// True if the same need not be asked now.
     fn holds_back(&self, asked: &Digest, files: &Digest, now: Instant) -> bool {
         let asked = if self.is_of_files { files } else { asked };
         self.asked == *asked && self.again.is_none_or(|again| again > now)
     }
 }
 
-/// Why new files do not stay.
+/// The reason why new files do not stay.
 struct Failed<'a> {
     consumer: &'a Bearer,
     problem: String,
-    /// Whether it was said of the files, so that they are no better the next time.
+    /// True if the files themselves were refused, so that they are no better the next time.
     is_refusal: bool,
 }
 
@@ -470,8 +470,8 @@ async fn check<'a>(
     Ok(())
 }
 
-/// What checks are asked about: the new files, and who reads them. One that was started again may take what it did not
-/// take before.
+/// A digest of what checks are asked about: the new files, and their readers. A reader that was started again may take
+/// files that it did not take before.
 fn asked<'a>(
     made: impl Iterator<Item = &'a RenderedFile>,
     checks: &[(Bearer, Vec<String>)],

@@ -27,9 +27,9 @@ pub struct Bearer {
     pub of_image: Box<[String]>,
     /// Those of its environment variables in which something may be said to us; of no other it is known whether it is set.
     pub variables: LiteMap<String, String>,
-    /// What it does now.
+    /// Its state now.
     pub state: BearerState,
-    /// What its health check says, where it has one.
+    /// The result of its health check, where it has one.
     pub health: Option<Health>,
     /// When it was made.
     pub created: Option<Timestamp>,
@@ -52,28 +52,28 @@ pub struct Bearer {
     pub bound: BTreeMap<u16, BTreeSet<SocketAddr>>,
     /// Whom its first process runs as, as it was written, such as `33:33` or `nginx`; empty for root.
     pub user: String,
-    /// What is mounted into it.
+    /// The mounts in it.
     pub mounts: Vec<Mount>,
     /// The words that its first process was started with, entrypoint and command.
     pub command: Vec<String>,
-    /// Whether the engine puts an init before them.
+    /// True if the engine puts an init before them.
     pub init: bool,
     /// When the engine starts it again by itself.
     pub restart_policy: RestartPolicy,
-    /// How often the engine did so since somebody last started it.
+    /// Number of restarts by the engine since somebody last started it.
     pub restarts: u32,
     /// The signal that asks it to end, as image or container name it; none where neither does.
     pub stop_signal: Option<Box<str>>,
     /// The number of its first process on the engine's machine; none while none runs.
     pub pid: Option<i32>,
-    /// Whether it shares the PID namespace of the engine's machine.
+    /// True if it shares the PID namespace of the engine's machine.
     pub has_host_pids: bool,
-    /// Whether its /dev/shm is one of its own, which is new and empty at each start.
+    /// True if its /dev/shm is one of its own, which is new and empty at each start.
     pub has_own_shm: bool,
     /// The way that a signal takes to its first process; none where nobody could look: it does not run, or is a record.
     pub way: Option<Way>,
-    /// What it waits for where it comes and goes again and again: it is there all the while, and takes no traffic. The
-    /// engine knows nothing of this.
+    /// The wait of a container that comes and goes again and again: it is there all the while, and takes no traffic.
+    /// The engine knows nothing of this.
     pub waits: Option<Wait>,
 }
 
@@ -82,9 +82,9 @@ pub struct Bearer {
 pub struct Wait {
     /// When it takes traffic again if it stays until then; none while it is not up.
     pub until: Option<Timestamp>,
-    /// How often the engine started it again by itself.
+    /// Number of restarts by the engine itself.
     pub restarts: u32,
-    /// How often it was seen to come back.
+    /// Number of times that it was seen to come back.
     pub returns: u32,
 }
 
@@ -159,7 +159,7 @@ pub enum Way {
 /// A container with what only templates of the command `render` see of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Detail {
-    /// What everybody sees.
+    /// The container, as everybody sees it.
     pub container: Bearer,
     /// The image's name, as the container was made with it.
     pub image: String,
@@ -174,7 +174,7 @@ pub struct Detail {
 }
 
 impl Detail {
-    /// With these variables of its environment alone, also in what inspect tells.
+    /// Keeps these variables of its environment alone, also in inspect's answer.
     pub fn with_variables(mut self, names: &VariableNames) -> Self {
         self.environment.retain(|(name, _)| names.have(name));
         let mut inspected: serde_json::Value =
@@ -194,7 +194,7 @@ impl Detail {
 }
 
 impl fmt::Debug for Detail {
-    /// Without its environment, which inspect tells, too.
+    /// Prints it without its environment, which is a part of inspect's answer, too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Detail")
             .field("container", &self.container)
@@ -202,7 +202,7 @@ impl fmt::Debug for Detail {
     }
 }
 
-/// What a container does; words of newer engines are kept, not refused.
+/// The state of a container; words of newer engines are kept, not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BearerState {
     /// Its process runs.
@@ -218,7 +218,7 @@ pub enum BearerState {
     },
 }
 
-/// What a health check says; words of newer engines are kept, not refused.
+/// The result of a health check; words of newer engines are kept, not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     /// Checks pass.
@@ -249,7 +249,7 @@ pub struct Endpoint {
     pub network_id: String,
     /// Its address there, the IPv4 one where it has both; `None` while it does not run.
     pub address: Option<IpAddr>,
-    /// Whether it has an IPv6 address there.
+    /// True if it has an IPv6 address there.
     pub has_ipv6: bool,
     /// The host's address there, the IPv4 one where it has both.
     pub gateway: Option<IpAddr>,
@@ -297,14 +297,14 @@ impl Bearer {
             .map(String::as_str)
     }
 
-    /// What people call it: the Compose service where there is one, else the container's name.
+    /// The name that people use: the Compose service where there is one, else the container's name.
     pub fn service(&self) -> &str {
         self.labels
             .get("com.docker.compose.service")
             .map_or(self.name.as_str(), String::as_str)
     }
 
-    /// Whether `docker-compose run` made it, for one command beside the service whose labels it bears.
+    /// True if `docker-compose run` made it, for a single command next to the service whose labels it bears.
     pub fn is_one_off(&self) -> bool {
         self.labels
             .get("com.docker.compose.oneoff")
@@ -318,15 +318,15 @@ impl Bearer {
             .find(|endpoint| endpoint.network == network)
     }
 
-    /// Whether its networks give it an IPv6 address; none while they give it no address at all, as when it does not run,
-    /// or has the host's network: the engine does not say then.
+    /// True if its networks give it an IPv6 address; none while they give it no address at all, as when it does not
+    /// run, or has the host's network: the engine does not say then.
     pub fn has_ipv6(&self) -> Option<bool> {
         let mut endpoints = self.endpoints.iter();
         let is_known = endpoints.any(|endpoint| endpoint.address.is_some());
         is_known.then(|| self.endpoints.iter().any(|endpoint| endpoint.has_ipv6))
     }
 
-    /// Whether it has the host's own network, where it has no address of its own: engines give no other this name.
+    /// True if it has the host's own network, where it has no address of its own: engines give no other this name.
     pub fn is_on_host(&self) -> bool {
         self.endpoint("host").is_some()
     }
@@ -357,17 +357,17 @@ impl Bearer {
         }
     }
 
-    /// Whether it is there: one that has ended is not, one that is paused is.
+    /// True if it is there: a container that has ended is not, a paused container is.
     pub fn is_there(&self) -> bool {
         matches!(self.state, BearerState::Running | BearerState::Paused)
     }
 
-    /// Whether what its labels ask for counts: it is there, or is about to be back as so often.
+    /// True if the requests in its labels count: it is there, or is about to be back as so often.
     pub fn counts(&self) -> bool {
         self.is_there() || self.waits.is_some()
     }
 
-    /// Whether it has run and does not now: it may come back. One that was only made is not away.
+    /// True if it has run and does not now: it may come back. A container that was only made is not away.
     pub fn is_away(&self) -> bool {
         !self.is_there() && self.started_at.is_some()
     }
@@ -380,8 +380,8 @@ impl Bearer {
         }
     }
 
-    /// Whether Compose is about to replace it, or to put it in another's place: while it does, one of both does not run and
-    /// is called by its name after twelve digits of an id and an underscore.
+    /// True if Compose is about to replace it, or to put it in another's place: meanwhile one of both does not run, and
+    /// its name begins with twelve digits of an id and an underscore.
     pub fn is_replaced(&self) -> bool {
         let is_mark =
             |mark: &str| mark.len() == 12 && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -393,14 +393,14 @@ impl Bearer {
         is_called_so && !self.is_there() && self.project().is_some()
     }
 
-    /// Whether this signal is the one that asks it to end. One without a stop signal takes each for that.
+    /// True if this signal is the one that asks it to end. A container without a stop signal takes each for that.
     pub fn is_stopped_by(&self, signal: Signal) -> bool {
         self.stop_signal
             .as_ref()
             .is_none_or(|word| word.parse() == Ok(signal))
     }
 
-    /// What it is made of: image, command and labels. One that is made anew of the same has the same.
+    /// A digest of image, command and labels. A container that is made anew of the same has the same.
     pub fn made_of(&self) -> Digest {
         let image = self.image.map(|image| image.to_string());
         let labels = self.labels.iter().flat_map(|(key, value)| [key, value]);
@@ -408,22 +408,22 @@ impl Bearer {
         Digest::of_parts(parts.map(String::as_str))
     }
 
-    /// Whether it has ended and its restart policy is about to start it again.
+    /// True if it has ended and its restart policy is about to start it again.
     pub fn is_restarting(&self) -> bool {
         matches!(&self.state, BearerState::Other(word) if word == "restarting")
     }
 
-    /// Whether it is there, or its restart policy is about to have it there again.
+    /// True if it is there, or its restart policy is about to have it there again.
     pub fn is_kept_going(&self) -> bool {
         self.is_there() || self.is_restarting()
     }
 
-    /// Whether its process runs and is not frozen.
+    /// True if its process runs and is not frozen.
     pub fn is_running(&self) -> bool {
         self.state == BearerState::Running
     }
 
-    /// Whether requests may be sent to it: it runs, its health check, where it has one, passes, and it does not wait.
+    /// True if requests may be sent to it: it runs, its health check, where it has one, passes, and it does not wait.
     pub fn takes_traffic(&self) -> bool {
         self.is_running()
             && matches!(self.health, None | Some(Health::Healthy))

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::Observed;
 use crate::values::{Issuer, Timestamp};
 
-/// How far a clock may have been set back since a CA asked for a pause. Where it was set back further, how long that pause
-/// still is can't be told, and it could be years.
+/// The most by which a clock may have been set back since a CA asked for a pause. Where it was set back further, the
+/// rest of that pause is not known, and it could be years.
 const SET_BACK: Duration = Duration::from_secs(60 * 60);
 
 /// Answers within this are those to orders that were under way together: they are one.
@@ -24,25 +24,25 @@ pub struct BusyCa {
     pub until: Timestamp,
     /// In which words.
     pub problem: String,
-    /// How often in a row, without a certificate in between; nothing in records of earlier versions.
+    /// Number of times in a row, without a certificate in between; nothing in records of earlier versions.
     #[serde(default)]
     pub count: u32,
 }
 
 impl BusyCa {
-    /// Whether it counts at all, or the clock was set back since.
+    /// False if the clock was set back since: then it does not count at all.
     pub fn is_dated(&self, now: Timestamp) -> bool {
         self.since <= now + SET_BACK
     }
 
-    /// Whether it may still count.
+    /// True while it may still count.
     pub fn is_remembered(&self, now: Timestamp) -> bool {
         self.is_dated(now) && now < self.until.max(self.since) + REMEMBERED
     }
 }
 
 impl Observed {
-    /// What is known of the last time that this issuer was busy.
+    /// The last time that this issuer was busy, if it is remembered.
     pub fn busy(&self, issuer: &Issuer, now: Timestamp) -> Option<&BusyCa> {
         let busy = self.busy_cas.get(issuer.directory()?);
         busy.filter(|busy| busy.is_remembered(now))

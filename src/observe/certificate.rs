@@ -20,7 +20,7 @@ pub struct HeldCertificate {
     pub issuer: String,
     /// Its serial number in hexadecimal, lower case, no separators.
     pub serial: String,
-    /// What kind of key it has; none for kinds that we don't make.
+    /// The kind of its key; none for kinds that quaymaster does not make.
     #[serde(default)]
     pub key_type: Option<KeyType>,
     /// The profile that its CA was asked for, empty for the usual one; none where no CA was asked, or nobody wrote that down.
@@ -33,19 +33,21 @@ pub struct HeldCertificate {
     /// In which folder of `certificates` it lies.
     #[serde(default)]
     pub shelf: Shelf,
-    /// Whether it is the user's, and one of ours is to take its place in good time before its end, as the user wants.
+    /// True if it is the user's, and a certificate of ours is to replace it in good time before its end, as the user
+    /// wants.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gives_way: bool,
-    /// Why no server takes its files as they lie there; none where servers do. What is delivered is written anew.
+    /// The reason why no server takes its files as they lie there; none where servers do. What is delivered is written
+    /// anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub irregular: Option<String>,
-    /// Whether it stands alone though it is not its own issuer.
+    /// True if it stands alone though it is not its own issuer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lacks_issuer: bool,
-    /// Whether it is of a CA that browsers trust, and its chain leads to none of the roots that these know.
+    /// True if it is from a CA that browsers trust, but its chain leads to none of the roots that these know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_rootless: bool,
-    /// How many certificates its chain has, itself included; 0 where an earlier version wrote it down.
+    /// Number of certificates in its chain, itself included; 0 in records of an earlier version.
     #[serde(default)]
     pub chain_length: usize,
     /// By what its CA can be asked about its renewal; none where it does not say whose key signed it.
@@ -56,7 +58,7 @@ pub struct HeldCertificate {
 /// A version of a certificate on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateVersion {
-    /// What the certificate is called.
+    /// The certificate's name.
     pub of: CertificateName,
     /// Digest of chain and key.
     pub digest: Digest,
@@ -107,8 +109,8 @@ fn directory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
 }
 
 impl Source {
-    /// Whether quaymaster is known to have obtained what comes from here. Where the record of a certificate was damaged, it
-    /// may come from anybody.
+    /// True if quaymaster is known to have obtained certificates of this source. A certificate whose record was damaged may
+    /// come from anybody.
     pub fn is_obtained(&self) -> bool {
         match self {
             Self::Acme(directory) => !directory.is_empty(),
@@ -117,17 +119,17 @@ impl Source {
         }
     }
 
-    /// Whether its own key signed what comes from here, and nobody else did.
+    /// True if certificates of this source are signed by their own key alone.
     pub fn is_self_signed(&self) -> bool {
         matches!(self, Self::SelfSigned | Self::Fallback)
     }
 
-    /// Whether what comes from here was asked of one of these.
+    /// True if one of these issuers was asked for it.
     pub fn is_any(&self, issuers: &Issuers) -> bool {
         issuers.iter().any(|issuer| self.is(issuer))
     }
 
-    /// Whether what comes from here was asked of this issuer.
+    /// True if this issuer was asked for it.
     pub fn is(&self, issuer: &Issuer) -> bool {
         match (self, issuer) {
             (Self::Acme(from), Issuer::Ca(directory)) => from == directory,
@@ -148,17 +150,17 @@ impl From<&Issuer> for Source {
 }
 
 impl HeldCertificate {
-    /// Whether it may be served at `now`.
+    /// True if it may be served at `now`.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.not_before <= now && now < self.not_after
     }
 
-    /// Whether a server that reads the folder itself can use what lies there.
+    /// True if a server that reads the folder itself can use the files there.
     pub fn can_be_read_there(&self) -> bool {
         self.shelf != Shelf::ProvidedInParts && self.irregular.is_none()
     }
 
-    /// Whether those trust it whom it is meant for: not one for trying things out, as Let's Encrypt's staging CA issues.
+    /// True if its clients trust it; false for a test certificate, such as Let's Encrypt's staging CA issues.
     pub fn is_trusted(&self) -> bool {
         match &self.source {
             Source::Acme(directory) => Issuer::is_ca_trusted(directory),
@@ -167,13 +169,13 @@ impl HeldCertificate {
         }
     }
 
-    /// Whether it is one of ours that has taken the place of one of the user's that gives way.
+    /// True if it is a certificate of quaymaster's that has replaced a user's certificate that gives way.
     pub fn succeeds(&self, other: &Self) -> bool {
         let is_of_ca = matches!(self.source, Source::Acme(_)) && self.is_trusted();
         other.gives_way && is_of_ca && other.not_after < self.not_after
     }
 
-    /// Whether quaymaster sees to it that another takes its place before its end.
+    /// True if quaymaster replaces it before its end.
     pub fn is_renewed(&self) -> bool {
         match self.source {
             Source::Provided => self.gives_way,
@@ -182,7 +184,7 @@ impl HeldCertificate {
         }
     }
 
-    /// Whether it is there only as long as no other is.
+    /// True if it is there only as long as no other is.
     pub fn is_fallback(&self) -> bool {
         self.source == Source::Fallback
     }
@@ -192,7 +194,7 @@ impl HeldCertificate {
         Some(self).filter(|held| !held.is_fallback())
     }
 
-    /// Whether it is for `host`: by that very name or address, or by a wildcard in place of a name's first label.
+    /// True if it is for `host`: by that very name or address, or by a wildcard in place of a name's first label.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc9525#section-6.3>
     pub fn covers(&self, host: &Host) -> bool {

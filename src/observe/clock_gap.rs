@@ -3,8 +3,8 @@ use std::{fmt, time::Duration};
 use super::Observed;
 use crate::values::{Issuer, Timestamp};
 
-/// How far our clock and a CA's may be apart. Certificates are dated by the CA's: with a clock that is wrong by more, they
-/// would count as expired, or as not valid yet, however often they are obtained.
+/// The most by which our clock and a CA's may be apart. Certificates are dated by the CA's: with a clock that is wrong
+/// by more, they would count as expired, or as not valid yet, however often they are obtained.
 const MOST: Duration = Duration::from_secs(60 * 60);
 
 /// When the clocks are compared again. No longer than [`MOST`]: whoever sets a clock that is late puts it past this time,
@@ -23,7 +23,7 @@ pub struct ClockGap {
 }
 
 impl ClockGap {
-    /// What two clocks say, where they are too far apart.
+    /// The gap between two clocks, where they are too far apart.
     pub fn between(ours: Timestamp, theirs: Timestamp) -> Option<Self> {
         let gap = Self { ours, theirs };
         (gap.size() > MOST).then_some(gap)
@@ -34,7 +34,7 @@ impl ClockGap {
         self.ours + COMPARED_AGAIN
     }
 
-    /// Whether nothing is to be ordered for it. It is void once our clock was set.
+    /// True while nothing is to be ordered because of it. A gap is void once our clock was set.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         self.ours <= now && now < self.until()
     }
@@ -62,7 +62,7 @@ impl fmt::Display for ClockGap {
 }
 
 impl Observed {
-    /// How far our clock is off that of this issuer, if nothing is to be ordered there for it.
+    /// The gap between our clock and this issuer's, if nothing is to be ordered there because of it.
     pub fn clock_gap(&self, issuer: &Issuer, now: Timestamp) -> Option<&ClockGap> {
         let gap = self.clock_gaps.get(issuer.directory()?);
         gap.filter(|gap| gap.is_in_force(now))

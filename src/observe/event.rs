@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use crate::values::ContainerId;
 
-/// Something that happened on the engine. It says whom to look at, never what is true now.
+/// Something that happened on the engine. It names the container to look at, and never its present state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineEvent {
-    /// What happened.
+    /// The kind of event.
     pub action: EventKind,
     /// The container that it happened to.
     pub container: ContainerId,
@@ -13,10 +13,10 @@ pub struct EngineEvent {
     pub labels: BTreeMap<String, String>,
 }
 
-/// What happened, as far as it makes a difference. Engine and Podman name some of these differently.
+/// The kind of an event, as far as it makes a difference. Engine and Podman name some of these differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// What the engine says of the container may have changed.
+    /// The engine's description of the container may have changed.
     Changed,
     /// The container is no more.
     Gone,

@@ -9,11 +9,11 @@ pub struct Forget {
     pub certificate: CertificateName,
     /// When it was left.
     pub asked: Timestamp,
-    /// What became of it; nothing until the daemon has done it.
+    /// The outcome; none until the daemon has done it.
     pub outcome: Option<Forgotten>,
 }
 
-/// What becomes of a certificate that is to be archived now.
+/// The outcome for a certificate that is to be archived now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Forgotten {
@@ -30,19 +30,19 @@ pub enum Forgotten {
     },
     /// Something uses it, though no label asks for it.
     InUse {
-        /// What that is.
+        /// The user of the certificate.
         by: CertificateUser,
     },
     /// Quaymaster did not obtain it.
     NotObtained,
     /// Something on disk did not let it be archived.
     Failed {
-        /// What went wrong.
+        /// The problem, in words.
         problem: String,
     },
 }
 
-/// What uses a certificate.
+/// The user of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CertificateUser {

@@ -15,18 +15,18 @@ pub struct HandOrder {
     pub begun: Timestamp,
     /// The folder of which responses to challenges were put into the last time, if into any.
     pub webroot: Option<PathBuf>,
-    /// What has to be put somewhere before it can go on.
+    /// The tasks to be done before it can go on.
     pub tasks: Vec<HandTask>,
     /// The kind of the key on record; nothing where that is one of the user's own.
     pub key_type: Option<KeyType>,
-    /// What the certificate was asked for with, a key or a signing request; nothing where it was not asked for yet.
+    /// The key or signing request with which the certificate was asked for; none where it was not asked for yet.
     #[serde(default)]
     pub finalized_with: Option<Digest>,
     /// How far it got.
     pub stage: HandStage,
 }
 
-/// How far an order by commands got.
+/// The stage that an order by commands reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandStage {
@@ -38,7 +38,7 @@ pub enum HandStage {
     Finalized,
 }
 
-/// What has to be put somewhere so that a CA sees that a name is ours.
+/// A file or record to be put somewhere so that a CA sees that a name is ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "challenge")]
 pub enum HandTask {
@@ -53,7 +53,7 @@ pub enum HandTask {
         url: String,
         /// The path of the file below the folder of the web server.
         path: String,
-        /// What the file holds.
+        /// The content of the file.
         content: String,
     },
     /// A TXT record in DNS.
@@ -78,7 +78,7 @@ impl HandTask {
         }
     }
 
-    /// What is waited for, in a few words.
+    /// The awaited thing, in a few words.
     pub fn awaited(&self) -> String {
         match self {
             Self::File { url, .. } => format!("the file at {url}"),

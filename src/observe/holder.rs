@@ -9,7 +9,7 @@ pub struct Holder {
     pub project: Option<String>,
     /// Since when none of its containers claims it; `None` while one does.
     pub gone: Option<Timestamp>,
-    /// Whether that is so long ago that anybody else may have it.
+    /// True if that is so long ago that any bearer may have it.
     #[serde(default)]
     pub free: bool,
 }

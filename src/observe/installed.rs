@@ -9,40 +9,39 @@ use serde::{Deserialize, Serialize};
 use super::{PartName, Signals};
 use crate::values::{CertificateName, Digest, FileName, KeyedTable, Timestamp};
 
-/// What lies in a consumer's folder, and how far the consumer has taken it up.
+/// The contents of a consumer's folder, and the progress of the consumer in taking them up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
-    /// Counts the deployments to this consumer and what was taken back; shown by its mark, so that old and new workers
-    /// can be told apart.
+    /// Counts the deployments to this consumer and those that were taken back; shown by its mark, so that the mark of
+    /// old workers differs from that of new ones.
     pub generation: u64,
     /// Our files in its folder and what is in them.
     pub files: KeyedTable<FileName, InstalledFile>,
     /// Files there that are called like ours and were not written by us.
     #[serde(default)]
     pub foreign: BTreeSet<FileName>,
-    /// The certificates that it was given, or told to read again.
+    /// The certificates that it was given, or that it read again after a reload.
     pub certificates: KeyedTable<CertificateName, Digest>,
-    /// How far this generation got.
+    /// The progress of this generation.
     pub progress: Progress,
-    /// Whether its own tool, when it was last asked, refused what had lain there before, too: then its user's own files
-    /// are broken.
+    /// True if the consumer's own tool, when last asked, refused the earlier files, too: then its user's own files are
+    /// broken.
     #[serde(default)]
     pub is_own_broken: bool,
-    /// What is known of what it refuses.
+    /// The findings about what it refuses.
     #[serde(default)]
     pub trial: Trial,
-    /// How long its last reload took, from the signal until nothing but the new generation was seen; none before the
-    /// first.
+    /// Time that its last reload took, from the signal until only the new generation was seen; none before the first.
     #[serde(default)]
     pub reload: Option<Duration>,
-    /// Whether the journal still holds what was there before: this generation was not seen yet.
+    /// True while the journal still holds the earlier files: this generation was not seen yet.
     #[serde(default)]
     pub open: bool,
-    /// Whether what the journal holds was in use, so that a server without a configuration of ours can return to it; a first
-    /// certificate takes the place of nothing.
+    /// True if the journal's files were in use, so that a server without a configuration of ours can return to them; a
+    /// first certificate replaces nothing.
     #[serde(default)]
     pub has_earlier: bool,
-    /// What this generation brought, as long as the journal is open.
+    /// The units that this generation brought, as long as the journal is open.
     #[serde(default)]
     pub trying: Units,
     /// By which templates its sites are made.
@@ -51,7 +50,7 @@ pub struct Installed {
     /// The consumer's process when the files were put there.
     #[serde(default)]
     pub process: Process,
-    /// What came of the signals by which it was told.
+    /// The results of the signals for it.
     #[serde(default)]
     pub signals: Signals,
     /// The start of its process for which its gate was opened last; none where it was never seen to open.
@@ -84,12 +83,12 @@ pub struct InstalledTemplates {
 pub struct RefusedTemplates {
     /// Which.
     pub digest: Digest,
-    /// What was seen, or the consumer's own words.
+    /// The observed symptom, or the consumer's own words.
     pub reason: String,
 }
 
 impl InstalledTemplates {
-    /// What is known of a refusal of these.
+    /// The refusal of these templates, if they were refused.
     pub fn refused(&self, templates: Digest) -> Option<&RefusedTemplates> {
         self.refused
             .as_ref()
@@ -100,22 +99,22 @@ impl InstalledTemplates {
 /// A file of ours in a consumer's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstalledFile {
-    /// What is in it.
+    /// A digest of its content.
     pub digest: Digest,
     /// Where it leads, as it says itself; nothing where it does not pass requests on.
     pub leads_to: Box<[SocketAddr]>,
 }
 
-/// The process of a consumer, as far as it matters to whom a file is news.
+/// The process of a consumer, by which quaymaster sees that a file is new to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// Whether it ran.
+    /// True if it ran.
     pub running: bool,
     /// When it last started.
     pub started_at: Option<Timestamp>,
 }
 
-/// How far a deployment got. Written down before each step, so that a crash leaves the truth behind.
+/// The progress of a deployment. Written down before each step, so that a crash leaves the truth behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
@@ -129,7 +128,7 @@ pub enum Progress {
     },
     /// The signal was sent; whether it was followed can't be seen from here.
     Unproven {
-        /// What would make proof possible.
+        /// The change that would make proof possible.
         reason: String,
     },
     /// The consumer ended before it showed this generation, and what was there before is back.
@@ -139,7 +138,7 @@ pub enum Progress {
 /// Parts, each with the digest of what is in it.
 pub type Units = BTreeMap<PartName, Digest>;
 
-/// What is known of what a consumer refuses.
+/// The findings about what a consumer refuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     /// Refused when they came together; at least one of them is to blame. Tried by halves.
@@ -154,27 +153,27 @@ pub struct Trial {
 /// A part that a consumer refused when it came alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// What it was.
+    /// The refused unit.
     pub unit: Digest,
-    /// What was seen, or the consumer's own words.
+    /// The observed symptom, or the consumer's own words.
     pub reason: String,
     /// When.
     pub at: Timestamp,
 }
 
-/// What every file of ours says of itself, so that it is known again whatever happens to our records.
+/// The first line of each file of ours, by which it is recognised whatever happens to our records.
 const WRITTEN_BY_US: &str = "Written by quaymaster. Changes here are overwritten.";
 
-/// What of it tells that a file is ours.
+/// The part of it that marks a file as ours.
 const OURS: &str = "Written by quaymaster";
 
-/// What begins a line that says where a file leads.
+/// The beginning of a line that says where a file leads.
 const LEADS_TO: &str = "Leads to ";
 
 /// Addresses on one line: nginx takes no line of 4,096 bytes, and the longest address has 47.
 const ADDRESSES_A_LINE: usize = 50;
 
-/// What a default configuration says of itself, before and behind the digest of all that follows.
+/// The seal of a default configuration, before and behind the digest of all that follows.
 const SEAL: [&str; 2] = [
     "Written by quaymaster as a default: seal ",
     ". Change anything, and the file is yours: quaymaster never writes to it again.",
@@ -187,7 +186,7 @@ impl InstalledFile {
         format!("{comment} {before}{}{behind}\n{text}", Digest::of(text))
     }
 
-    /// What is in such a file; none where it was not written by us, or somebody changed it.
+    /// Reads the seal of such a file; none where quaymaster did not write the file, or somebody changed it.
     pub fn read_sealed(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (heading, rest) = text.split_once('\n')?;
@@ -209,7 +208,7 @@ impl InstalledFile {
             .collect()
     }
 
-    /// What is in a file, as it says itself; none where it was not written by us.
+    /// Reads a file's own lines about its content; none where quaymaster did not write it.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut lines = bytes
             .split(|byte| *byte == b'\n')
@@ -257,7 +256,7 @@ impl Trial {
         self.refused.retain(|part, _| is_of_interest(part));
     }
 
-    /// Why this part is held back, if it is.
+    /// The refusal that holds this part back, if there is one.
     pub fn holds_back(&self, part: &PartName, unit: Digest) -> Option<&Refused> {
         self.refused
             .get(part)

@@ -15,7 +15,7 @@ pub struct Interest {
 }
 
 impl Interest {
-    /// Says if a bearer with these labels may concern us. Lists and events tell no variables: where some are read, each
+    /// Says if a bearer with these labels may concern us. Lists and events have no variables: where some are read, each
     /// has to be looked at.
     pub fn may_be_in<'l>(&self, labels: impl IntoIterator<Item = &'l String>) -> bool {
         !self.variables.is_empty() || self.is_in_labels(labels)

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::{CaLimits, Digest, Host, Limit, Timestamp};
 
-/// How far our clock may have been set back since something was written down: nothing is ordered by a clock that is ahead of
-/// the CA's by more. What is dated later than that is void.
+/// The most by which our clock may have been set back since an entry was written: nothing is ordered by a clock that is
+/// ahead of the CA's by more. Entries dated later than that are void.
 const SET_BACK: Duration = Duration::from_secs(60 * 60);
 
 /// More are not kept, the newest first: a bound for whoever writes down limits that are never reached.
@@ -18,11 +18,11 @@ pub struct LedgerEntry {
     pub at: Timestamp,
     /// The CA, by the URL of its directory.
     pub ca: String,
-    /// What.
+    /// The counted thing.
     pub counted: Counted,
 }
 
-/// What a CA counts.
+/// A thing that a CA counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counted {
@@ -45,7 +45,7 @@ pub enum Counted {
     },
 }
 
-/// What is written down of all CAs, by what their limits are about: a limit is looked up, however much there is.
+/// The entries for all CAs, arranged by the subjects of their limits: a limit is looked up, however much there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     cas: BTreeMap<String, CaLedger>,
@@ -114,7 +114,7 @@ fn is_kept(limit: Option<Limit>, at: Timestamp, time: Timestamp) -> bool {
     limit.is_some_and(|limit| at + limit.within > time)
 }
 
-/// How much of a limit is used.
+/// The used part of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage<'a> {
     /// The times that count, the earliest first.
@@ -123,7 +123,7 @@ pub struct Usage<'a> {
 }
 
 impl Usage<'_> {
-    /// How many count.
+    /// Number of entries that count.
     pub fn count(&self) -> usize {
         self.times.len()
     }
@@ -136,7 +136,7 @@ impl Usage<'_> {
 }
 
 impl Ledger {
-    /// What these say, of which some may be twice.
+    /// Joins these entries, of which some may be there twice.
     pub fn of(entries: impl IntoIterator<Item = LedgerEntry>) -> Self {
         let mut ledger = Self::default();
         entries.into_iter().for_each(|entry| ledger.take(entry));
@@ -164,7 +164,7 @@ impl Ledger {
         self.entries += 1;
     }
 
-    /// How many entries there are.
+    /// Number of entries.
     pub fn entries(&self) -> usize {
         self.entries
     }

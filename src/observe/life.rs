@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::HeldCertificate;
 use crate::values::Timestamp;
 
-/// How long nobody has wanted a certificate that quaymaster obtained, as far as that was seen.
+/// The time for which nobody has wanted a certificate that quaymaster obtained, as far as that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unwanted {
     /// The time that was counted since it was last wanted.

@@ -66,11 +66,12 @@ pub use wish::{Blame, RenewalOutcome, RenewalRequest, Stage};
 
 use crate::values::{CertificateName, ContainerName, Digest, Host, KeyedTable, Retry, Timestamp};
 
-/// What the engine says, as far as it concerns us, and what we remember of what it said before.
+/// The engine's description of its containers, as far as it concerns quaymaster, with what is remembered of earlier
+/// ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Bearers of labels that concern us, running or not. One that is the same as before is the same `Rc`, so that
-    /// it is quick to tell which are not.
+    /// Bearers of labels that concern us, running or not. A bearer that is the same as before is the same `Rc`, so that
+    /// others are quickly found.
     pub bearers: KeyedTable<ContainerName, Rc<Bearer>>,
     /// The container we run in; `None` on a host.
     pub own: Option<Bearer>,
@@ -78,7 +79,7 @@ pub struct Snapshot {
     pub holders: KeyedTable<Host, Holder>,
 }
 
-/// What we have and tried.
+/// The certificates, records and attempts that quaymaster has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Certificates in `live/`: ours, and what others put there.
@@ -89,7 +90,7 @@ pub struct Observed {
     pub archived: BTreeMap<CertificateName, Rc<ArchivedCertificate>>,
     /// Certificates that quaymaster obtained and nobody wants any more, live or archived, and for how long.
     pub unwanted: BTreeMap<CertificateName, Unwanted>,
-    /// What lies in the folders of consumers.
+    /// The contents of the consumers' folders.
     pub installed: BTreeMap<ContainerName, Rc<Installed>>,
     /// Failures on record; a success removes its record.
     pub attempts: BTreeMap<Subject, Attempt>,
@@ -101,15 +102,15 @@ pub struct Observed {
     pub busy_cas: BTreeMap<String, BusyCa>,
     /// CAs, by their directory URLs, whose clocks are too far from ours.
     pub clock_gaps: BTreeMap<String, ClockGap>,
-    /// What was asked of CAs, as far as they limit that.
+    /// The requests to CAs, as far as these limit them.
     pub ledger: Rc<Ledger>,
-    /// What CAs say about the renewal of what they have issued.
+    /// The suggestions of CAs about the renewal of their certificates.
     pub renewals: KeyedTable<CertificateName, RenewalRecord>,
-    /// What is being done right now.
+    /// The subjects of the actions that run now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.
     pub wishes: BTreeMap<CertificateName, RenewalRequest>,
-    /// Whether any container counts as it was before a gap, since the engine has not said what it is now.
+    /// True if any container counts as it was before a gap, since the engine has not said what it is now.
     pub are_any_missed: bool,
 }
 
@@ -144,11 +145,11 @@ impl Observed {
 pub struct RefusedEmail {
     /// Which.
     pub email: String,
-    /// Why, in the CA's words.
+    /// The reason, in the CA's words.
     pub problem: String,
 }
 
-/// What an action is about. No two actions about one subject run at the same time.
+/// The subject of an action. No two actions about one subject run at the same time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
@@ -160,34 +161,34 @@ pub enum Subject {
     Consumer(ContainerName),
 }
 
-/// How far a clock may be set back, as it is from time to time to be right, and records still count.
+/// The most by which a clock may be set back, as it is from time to time to be right, while records still count.
 const SET_BACK: Duration = Duration::from_secs(60);
 
 /// A try on record, written down before it is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// How many in a row, this one included.
+    /// Number of attempts in a row, this one included.
     pub count: u32,
     /// When the latest ended; when it began, while that is not known yet.
     pub last: Timestamp,
-    /// What was asked for; another digest makes the record void.
+    /// A digest of the request; another digest makes the record void.
     pub asked: Digest,
     /// When the next may be.
     pub retry: Retry,
-    /// What went wrong, for people; `None` while it is not known yet.
+    /// The problem, for people; `None` while it is not known yet.
     pub problem: Option<String>,
-    /// What it was made with besides, of settings and program; nothing in records of earlier versions.
+    /// A digest of the settings and the program that also mattered to it; nothing in records of earlier versions.
     #[serde(default)]
     pub circumstances: Option<Digest>,
     /// The longest pause after it that the life of the certificate allows which it is to replace; nothing where there is
     /// none, and in records of earlier versions.
     #[serde(default)]
     pub longest_pause: Option<Duration>,
-    /// How many looks before an order failed in a row; none of them counts as a try at the CA. Nothing in records of
-    /// earlier versions.
+    /// Number of looks before an order that failed in a row; none of them counts as a try at the CA. Nothing in records
+    /// of earlier versions.
     #[serde(default)]
     pub looks: u32,
-    /// What is known of the CA that was asked, and of the others of its list. Nothing in records of earlier versions.
+    /// The record of the CA that was asked, and of the others of its list. Nothing in records of earlier versions.
     #[serde(default, skip_serializing_if = "CaRecord::is_empty")]
     pub ca: CaRecord,
 }
@@ -195,10 +196,10 @@ pub struct Attempt {
 /// Whose the failures of a CA are, and how the other CAs of a list failed before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaRecord {
-    /// How many failures in a row were the CA's own: it can't be reached, is busy, or does not do its part.
+    /// Number of failures in a row that were the CA's own: it can't be reached, is busy, or does not do its part.
     #[serde(default)]
     pub own: u32,
-    /// Whether it could not validate a name when it last looked.
+    /// True if the CA could not validate a name when it last looked.
     #[serde(default)]
     pub is_unvalidated: bool,
     /// The latest tries at the other CAs of the list; each is without others.
@@ -251,12 +252,12 @@ impl Attempt {
         }
     }
 
-    /// Whether a try is known to have failed, or to have been cut off.
+    /// True if the attempt is known to have failed, or to have been cut off.
     pub fn is_failure(&self) -> bool {
         self.count > 0 || self.looks > 0
     }
 
-    /// How many in a row failed in the way that the latest did.
+    /// Number of failures in a row of the same kind as the latest.
     pub fn in_a_row(&self) -> u32 {
         match self.retry {
             Retry::SelfCheck | Retry::Propagation(_) => self.looks,
@@ -280,22 +281,23 @@ impl Attempt {
         }
     }
 
-    /// Whether our clock was set back since: how long ago it was can't be told, and its pause could be years.
+    /// True if our clock was set back since: its age is unknown then, and its pause could be years.
     pub fn is_from_the_future(&self, now: Timestamp) -> bool {
         now + SET_BACK < self.last
     }
 
-    /// Whether it stands for a record that was lost.
+    /// True if it stands for a record that was lost.
     pub fn is_lost(&self) -> bool {
         self.asked == unknown() && self.is_failure()
     }
 
-    /// Whether the process that made it ended before it knew what came of it.
+    /// True if the process that made it ended before it knew the result.
     pub fn was_cut_off(&self) -> bool {
         self.problem.is_none()
     }
 
-    /// Whether the disk did not take what came of it: the pause is one of ours then, where a CA names a time to come.
+    /// True if the disk did not take the result: the pause is one of quaymaster's then, where a CA names a time to
+    /// come.
     pub fn was_not_kept(&self) -> bool {
         matches!(self.retry, Retry::NotBefore(time) if time <= self.last)
     }
@@ -321,13 +323,13 @@ impl Attempt {
         self.of_each_ca().find(|attempt| attempt.is_about(asked))
     }
 
-    /// Whether it counts for what is asked for now.
+    /// True if it counts for the request of now.
     pub fn is_about(&self, asked: Digest) -> bool {
         self.asked == asked || self.is_lost()
     }
 }
 
-/// What was asked for where that is not known: no request has this digest, since each names a CA.
+/// The digest of an unknown request: no request has it, since each names a CA.
 fn unknown() -> Digest {
     Digest::of("a record that was lost")
 }

@@ -6,15 +6,15 @@ use std::{
 /// Something mounted into a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// What kind of thing is mounted.
+    /// The kind of its source.
     pub kind: MountKind,
     /// Where it appears in the container.
     pub destination: PathBuf,
-    /// Whether the container may write there.
+    /// True if the container may write there.
     pub writable: bool,
 }
 
-/// What kind of thing is mounted.
+/// The kind of a mount's source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MountKind {
     /// A named or anonymous volume.
@@ -23,7 +23,7 @@ pub enum MountKind {
         name: String,
         /// Its driver; the same name under another driver is another volume.
         driver: String,
-        /// Where the engine's host keeps it, if the driver tells.
+        /// The place where the engine's host keeps it, if the driver names it.
         source: PathBuf,
         /// The folder inside the volume that is mounted, when not the whole.
         subpath: PathBuf,
@@ -48,7 +48,7 @@ pub enum Place {
         driver: String,
         /// The path inside it.
         rest: PathBuf,
-        /// The same place as a path on the engine's host, if the driver tells.
+        /// The same place as a path on the engine's host, if the driver names it.
         on_host: Option<PathBuf>,
     },
     /// On the engine's host.
@@ -231,7 +231,8 @@ fn seen_through(mount: &Mount, place: &Place) -> Option<PathBuf> {
     Some(join(&mount.destination, rest))
 }
 
-/// What is mounted where `path` lies, as the container with these mounts sees it; none where that is its own.
+/// The mount in which `path` lies, as the container with these mounts sees it; none where the path is the container's
+/// own.
 pub fn mount_of<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     mounts
         .iter()

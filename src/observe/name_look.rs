@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use crate::values::Host;
 
-/// What a look at a name, from here and before a CA is asked, saw. Nothing of it is judged.
+/// The findings of a look at a name, from here and before a CA is asked. Nothing of it is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameLook {
     /// The name.
@@ -11,7 +11,7 @@ pub struct NameLook {
     pub addresses: Result<Addresses, LookupFault>,
     /// The CAA records that hold for it; nothing where there are none, neither there nor above.
     pub caa: Result<Option<CaaRecords>, LookupFault>,
-    /// What answered at each of the addresses, in their order.
+    /// The answers at each of the addresses, in their order.
     pub visits: Vec<Visit>,
 }
 
@@ -24,7 +24,7 @@ pub struct Addresses {
     pub alias: Option<String>,
 }
 
-/// Why DNS does not say what was asked.
+/// The reason why DNS gives no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookupFault {
     /// There is no such name.
@@ -59,11 +59,11 @@ pub struct CaaRecords {
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaaRecord {
-    /// Whether a CA that does not know its tag must not issue.
+    /// True if a CA that does not know its tag must not issue.
     pub is_critical: bool,
-    /// What it says something about, in lower case.
+    /// The subject of the record, in lower case.
     pub tag: String,
-    /// What it says, as zone files have it.
+    /// The value, as zone files have it.
     pub value: String,
     /// The CA that an `issue` or `issuewild` names; nothing where that can't be read.
     pub issuer: Option<CaaIssuer>,
@@ -89,16 +89,16 @@ pub struct Visit {
     pub at: IpAddr,
     /// The URLs that it led on to, one after the other.
     pub led: Vec<String>,
-    /// What was there in the end.
+    /// The answer in the end.
     pub end: VisitEnd,
 }
 
-/// What a look at one address came to.
+/// The result of a look at one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VisitEnd {
-    /// What we show.
+    /// Our own answer.
     Ours,
-    /// Nothing that takes connections, as far as can be told from here; why.
+    /// Nothing that takes connections, as far as it shows from here; why.
     NoConnection(String),
     /// A connection, and no answer in HTTP; what came instead.
     NoHttp(String),
@@ -108,9 +108,9 @@ pub enum VisitEnd {
         status: u16,
         /// Its `Server` header.
         server: Option<String>,
-        /// Whether it is a page of those who sell names.
+        /// True if it is a page of those who sell names.
         is_parked: bool,
-        /// What of it may be shown.
+        /// The part of it that may be shown.
         quote: String,
     },
     /// A redirect that no CA follows; why not.

@@ -11,11 +11,11 @@ pub struct Release {
     pub asked: Timestamp,
     /// The Compose project that had the host then; a request that is read twice hands it over once.
     pub from: Option<String>,
-    /// What became of it; nothing until the daemon has done it.
+    /// The outcome; none until the daemon has done it.
     pub outcome: Option<Released>,
 }
 
-/// What becomes of a host that is to be handed over.
+/// The outcome for a host that is to be handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Released {

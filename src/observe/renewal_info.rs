@@ -17,7 +17,7 @@ pub struct SuggestedWindow {
     pub explanation: Option<String>,
 }
 
-/// What we made of it.
+/// The suggested window, and the moment in it that quaymaster chose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewalSuggestion {
     /// The window.
@@ -26,12 +26,12 @@ pub struct RenewalSuggestion {
     pub at: Timestamp,
 }
 
-/// What is known of the renewal of one certificate, which another one of the same name has nothing to do with.
+/// The renewal of one certificate, which another certificate of the same name has nothing to do with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewalInfo {
     /// Of which.
     pub id: CertificateId,
-    /// What its CA suggests, as it said last.
+    /// The CA's latest suggestion.
     #[serde(default)]
     pub suggestion: Option<RenewalSuggestion>,
     /// When the CA was asked last.
@@ -49,10 +49,10 @@ pub struct FollowedSuggestion {
     pub at: Timestamp,
 }
 
-/// What is kept of the renewals under one name.
+/// The record of the renewals under one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewalRecord {
-    /// What is known of the one that was held last.
+    /// The renewal of the certificate that was held last.
     #[serde(default)]
     pub info: Option<RenewalInfo>,
     /// The last order that a CA suggested.
@@ -61,7 +61,7 @@ pub struct RenewalRecord {
 }
 
 impl RenewalRecord {
-    /// What is known of this very certificate.
+    /// The renewal of this very certificate.
     pub fn of(&self, held: &HeldCertificate) -> Option<&RenewalInfo> {
         let info = self.info.as_ref()?;
         (held.renewal_id.as_ref() == Some(&info.id)).then_some(info)
@@ -81,7 +81,7 @@ impl HeldCertificate {
 }
 
 impl Observed {
-    /// What is kept of the renewals of a certificate.
+    /// The record of a certificate's renewals.
     pub fn renewal(&self, name: &CertificateName) -> Option<&RenewalRecord> {
         self.renewals.get(name)
     }

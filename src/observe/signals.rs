@@ -2,14 +2,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::{Digest, Timestamp};
 
-/// What came of the signals by which a consumer was told.
+/// The results of the signals to a consumer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signals {
     /// Who gets them: image, command and labels of the container. Of another one, nothing that is known here is true.
     pub of: Option<Digest>,
     /// The last one, as long as it is not known what came of it.
     pub last: Option<Sent>,
-    /// How many in a row ended the container.
+    /// Number of signals in a row that ended the container.
     pub ended: u32,
 }
 

@@ -7,13 +7,13 @@ use crate::values::Timestamp;
 pub struct RenewalRequest {
     /// When it was left.
     pub asked: Timestamp,
-    /// Whether it is to be renewed though it is not due, and though a failure is to be waited for.
+    /// True if it is to be renewed though it is not due, and though a failure is to be waited for.
     pub force: bool,
-    /// What became of it.
+    /// The stage that it reached.
     pub stage: Stage,
 }
 
-/// What became of a wish. It is taken before anything is done, so that a crash does not fulfil it twice.
+/// The stage that a wish reached. A wish is taken before anything is done, so that a crash does not fulfil it twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -25,7 +25,7 @@ pub enum Stage {
     Answered(RenewalOutcome),
 }
 
-/// How a wish ended.
+/// The end of a wish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RenewalOutcome {
@@ -41,7 +41,7 @@ pub enum RenewalOutcome {
     },
     /// It failed, now or before.
     Failed {
-        /// What went wrong.
+        /// The problem, in words.
         problem: String,
         /// Whose fault it is; unknown for what failed before.
         blame: Option<Blame>,

@@ -1,4 +1,4 @@
-//! Whether a CA's challenges for a certificate would be answered.
+//! The answers to a CA's challenges for a certificate, foreseen.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -9,9 +9,9 @@ use crate::{
     values::{CertificateName, ChallengeType, ContainerName, Host, Issuer},
 };
 
-/// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its
-/// site installed, and was told. That it is being changed at this moment is no matter, unless it is started again for that:
-/// what lay there before answers as what comes does, and the one hands over to the other without a gap. Names that no
+/// True if a challenge for each of these names would be answered: a proxy that serves the name runs, has its site
+/// installed, and was reloaded. False without names. A deployment to the proxy at this moment is no matter, unless it
+/// is started again for that: the earlier files answer as the new ones do, and a reload leaves no gap. Names that no
 /// site has are answered by every proxy that serves one of the others, and by ourselves where no proxy does and the
 /// settings say so.
 pub(super) fn is_answered(
@@ -67,7 +67,7 @@ pub(super) fn is_answered(
     })
 }
 
-/// Whether what all sites of a proxy stand on lies there.
+/// True if the files that all sites of a proxy need lie there.
 fn has_ground(proxy: &Consumer, installed: &Installed) -> bool {
     let mut grounds = proxy
         .own_files()

@@ -39,12 +39,12 @@ pub struct OtherCa {
     pub passed: Vec<(Issuer, PassedOver)>,
 }
 
-/// Why a CA is not asked.
+/// The reason why a CA is not asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassedOver {
     /// It has failed, and the fault was its own.
     Failed {
-        /// How often in a row.
+        /// Number of failures in a row.
         times: u32,
         /// When last.
         last: Timestamp,
@@ -83,7 +83,7 @@ impl fmt::Display for OtherCa {
     }
 }
 
-/// What is wanted, each certificate of the CA that is asked for it now.
+/// The wanted certificates, each with the CA of its list that is asked for it now.
 pub fn choose_cas<'d>(
     desired: &'d Desired,
     observed: &Observed,
@@ -135,7 +135,7 @@ pub(super) fn chosen<'d>(
     (desired, others)
 }
 
-/// Whether the last try was at another CA than is asked now.
+/// True if the last try was at another CA than the one that is asked now.
 pub(super) fn is_another(wanted: &Wanted, record: Option<&Attempt>) -> bool {
     let mut issuers = wanted.issuers.iter();
     let last =
@@ -143,7 +143,7 @@ pub(super) fn is_another(wanted: &Wanted, record: Option<&Attempt>) -> bool {
     *last.unwrap_or_else(|| wanted.issuers.first()) != wanted.issuance.issuer
 }
 
-/// What is known of the other CAs of the list, to be kept beside a try at the one that is asked.
+/// The records of the other CAs of the list, to be kept beside a try at the CA that is asked.
 pub(super) fn others_of(wanted: &Wanted, record: Option<&Attempt>) -> Vec<Attempt> {
     let others = wanted.issuers.iter();
     let others = others.filter(|issuer| **issuer != wanted.issuance.issuer);
@@ -220,7 +220,7 @@ impl<'a> CaList<'a> {
         next.or_else(first_again).expect("there is at least one")
     }
 
-    /// Why this one is asked, where it is not simply the first.
+    /// The reason why this CA is asked, where it is not simply the first.
     fn other(&self, asked: &Issuer) -> Option<OtherCa> {
         let others = self.issuers.iter().filter(|issuer| **issuer != asked);
         let passed =
@@ -233,7 +233,7 @@ impl<'a> CaList<'a> {
         })
     }
 
-    /// Why this one is not asked as long as another can be.
+    /// The reason why this CA is not asked as long as another can be.
     fn passed_over(&self, issuer: &Issuer) -> Option<PassedOver> {
         let failed = self.failed(issuer).filter(|record| {
             let most = match self.working {
@@ -267,7 +267,7 @@ impl<'a> CaList<'a> {
         (record.ca.own > 0 && !is_void(record, self.rules)).then_some(record)
     }
 
-    /// Whether the certificate can't wait until then.
+    /// True if the certificate can't wait until then.
     fn is_too_late(&self, time: Timestamp) -> bool {
         let soon = self.now + WAITS;
         let urgent = self.working.map(renewal::urgent_from);

@@ -11,12 +11,12 @@ use crate::{
     values::{CaLimits, CertificateName, Digest, Host, Profile, Timestamp},
 };
 
-/// How many names one certificate may have at the CAs that we know.
+/// The most names on one certificate at the CAs that we know.
 ///
 /// <https://letsencrypt.org/docs/rate-limits/>
 const MOST_NAMES: usize = 100;
 
-/// What somebody asks for.
+/// A request for a certificate by commands.
 #[derive(Clone, Debug)]
 pub struct AskedByHand {
     /// The names, in whatever order.
@@ -25,15 +25,15 @@ pub struct AskedByHand {
     pub issuance: Issuance,
     /// The folder of a web server into which responses are put, if there is one.
     pub webroot: Option<PathBuf>,
-    /// What the settings say about looks before orders.
+    /// The rule for looks before orders.
     pub self_check: SelfCheckRule,
-    /// How long a TXT record stands before the CA is asked to look, at least.
+    /// Time that a TXT record stands before the CA is asked to look, at least.
     pub record_wait: Duration,
-    /// What the CA limits.
+    /// The limits of the CA.
     pub limits: CaLimits,
 }
 
-/// Why an order can't be made by hand; no CA was asked.
+/// The reason why an order can't be made by hand; no CA was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NotByHand {
     /// No CA does it that way.
@@ -47,7 +47,7 @@ pub enum NotByHand {
     NoName,
 }
 
-/// What is asked for, and the word that its order is kept under: the same for the same names of the same CA.
+/// Makes the order, and the word under which it is kept: the same for the same names of the same CA.
 ///
 /// # Errors
 /// Says what no CA would do.

@@ -1,4 +1,4 @@
-//! Whether CAA records let a CA issue for a name.
+//! The reading of CAA records: they may forbid a CA to issue for a name.
 
 use crate::{
     observe::{CaaIssuer, CaaRecord, CaaRecords},
@@ -25,7 +25,7 @@ pub struct CaaAsker<'a> {
     pub identities: &'a [&'a str],
     /// The URL of our account there, where there is one already.
     pub account: Option<&'a str>,
-    /// How names are validated.
+    /// The challenge by which names are validated.
     pub method: ChallengeType,
     /// True of a wildcard: where there are records about these, they alone count.
     pub is_wildcard: bool,

@@ -41,15 +41,15 @@ impl<'a> Asked<'a> {
 /// A held certificate that comes into question for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate<'a> {
-    /// What it is called.
+    /// Its name.
     pub name: &'a CertificateName,
-    /// What it is.
+    /// The certificate itself.
     pub certificate: &'a HeldCertificate,
-    /// Why it serves the host, or does not.
+    /// The reason why it serves the host, or does not.
     pub verdict: Result<ChosenBy, Skipped>,
 }
 
-/// Why a certificate does not serve a host.
+/// The reason why a certificate does not serve a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
     /// It is for other names.
@@ -108,7 +108,7 @@ pub fn candidates<'a>(
     candidates
 }
 
-/// Whether somebody could think that this certificate serves the host.
+/// True if a user could think that this certificate serves the host.
 fn is_of_interest((name, certificate): Named<'_>, consumer: &Consumer, asked: Asked<'_>) -> bool {
     let Substitutes {
         master,
@@ -129,7 +129,7 @@ fn is_of_interest((name, certificate): Named<'_>, consumer: &Consumer, asked: As
         || counts_parents && host.parents().iter().any(covers)
 }
 
-/// Why a certificate does not serve a host which another one serves, or none.
+/// The reason why a certificate does not serve a host which another certificate serves, or none.
 fn skipped(
     certificate: &HeldCertificate,
     chosen: Option<&Choice<'_>>,

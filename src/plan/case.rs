@@ -18,13 +18,13 @@ use crate::{
     values::{Digest, FileName, Timestamp},
 };
 
-/// What is planned for.
+/// The consumer and the facts for which a deployment is planned.
 pub(super) struct Case<'a> {
     pub consumer: &'a Rc<Consumer>,
     pub installed: &'a Rc<Installed>,
     pub signals: &'a Signals,
     pub gate: &'a Gate,
-    /// Whether its files have it listen on IPv6, too.
+    /// True if its files have it listen on IPv6, too.
     pub listens_ipv6: bool,
     /// With the user's own certificates in place of ours of the same names.
     pub observed: &'a Observed,
@@ -37,7 +37,7 @@ pub(super) struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// What its parts are found out from, by these templates.
+    /// The inputs of its parts, with these templates.
     pub fn wanted(&self, templates: &'a Templates) -> PartInputs<'a> {
         PartInputs {
             consumer: self.consumer,
@@ -51,7 +51,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// What its files are made from.
+    /// The inputs of its files.
     pub fn server(&self) -> Option<Server<'a>> {
         Some(Server {
             consumer: self.consumer,
@@ -61,19 +61,19 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// What is in a file, with the certificate that comes with it; none where a template fails for it.
+    /// The digest of a file, with the certificate that comes with it; none where a template fails for it.
     pub fn unit(&self, part: &Part) -> Option<Digest> {
         part.unit((self.consumer, self.installed))
     }
 
-    /// Why this file is held back, if it is.
+    /// The refusal that holds this file back, if there is one.
     pub fn refusal(&self, file: &FileName, part: &Part) -> Option<&'a Refused> {
         let name = PartName::File(file.clone());
         self.held_back(&name, self.unit(part)?)
     }
 
-    /// Why a part is held back, if it is. One about which the user can do something is tried again after a start of the
-    /// server: it may be done.
+    /// The refusal that holds this part back, if there is one. A part about which the user can do something is tried
+    /// again after a start of the server: the user may have done it.
     pub fn held_back(&self, part: &PartName, unit: Digest) -> Option<&'a Refused> {
         let refused = self.installed.trial.holds_back(part, unit)?;
         let file = part.file().map(FileName::as_str);
@@ -88,7 +88,7 @@ impl<'a> Case<'a> {
         Subject::Consumer(self.consumer.name.clone())
     }
 
-    /// Whether it can be seen at once what it does with something new, and nobody is restarted for that.
+    /// True if the result of a trial can be seen at once, and no server is restarted for it.
     pub fn can_be_tried(&self) -> bool {
         let can_be_told = matches!(self.consumer.reload, Reload::Signal(_) | Reload::Exec(_));
         let is_proven = matches!(self.installed.progress, Progress::Proven { .. });
@@ -108,7 +108,7 @@ impl<'a> Case<'a> {
         Ok(Some((mark_file(server.proxy.kind), text)))
     }
 
-    /// Whether the file with the mark shows what lies there, where there is to be one.
+    /// True if the file with the mark shows the present generation, where there is to be such a file.
     pub fn has_mark(&self, templates: &Templates) -> Result<bool, TemplateError> {
         let mark = self.mark(templates, self.installed.generation)?;
         Ok(mark.is_none_or(|(file, text)| {

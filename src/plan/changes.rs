@@ -16,13 +16,13 @@ use crate::{
     values::{Digest, FileName},
 };
 
-/// What differs between what a consumer has and what it should have, and may go there.
+/// The differences between what a consumer has and what it should have, as far as they may be deployed.
 pub(super) struct Changes {
     /// The parts that go next, and what is in them; empty when nothing may go.
     pub next: Units,
-    /// Whether `next` is all that differs.
+    /// True if `next` is the whole difference.
     pub is_all: bool,
-    /// Whether it is only what comes last, once everything else is at rest.
+    /// True if it is only the part that comes last, once everything else is at rest.
     pub is_last: bool,
 }
 
@@ -39,10 +39,10 @@ impl Stage {
     const CERTIFICATES: Self = Self::Parts(Comes::WithSites);
 }
 
-/// How a part differs from what is there.
+/// A difference between a part and what is there.
 #[derive(Clone, Copy)]
 struct Difference {
-    /// What would be in it.
+    /// The digest that it would have.
     unit: Digest,
     stage: Stage,
 }
@@ -83,8 +83,8 @@ pub(super) fn changes(case: &Case<'_>, parts: &Parts, can_be_tried: bool) -> Cha
     }
 }
 
-/// What goes in a try of a new edition: all that is made with it. What some servers are known to refuse, or this one
-/// refused in an earlier form, would say nothing about it.
+/// The changes for a trial of a new edition: all files that are made with it. Files that some servers are known to
+/// refuse, or that this one refused in an earlier form, would say nothing about the edition.
 pub(super) fn of_edition(case: &Case<'_>, parts: &Parts) -> Changes {
     let installed = case.installed;
     let mut open: BTreeMap<_, _> = files(case, parts).collect();
@@ -175,8 +175,8 @@ fn removals<'a>(
     })
 }
 
-/// Whether a file that all sites stand on can't be rendered, or is refused and no older form of it is there: each of them
-/// would be refused for that alone.
+/// True if a file that all sites need can't be rendered, or is refused with no older form of it there: each site would
+/// be refused for that alone.
 fn lacks_ground(case: &Case<'_>, parts: &Parts) -> bool {
     let own = case.consumer.own_files().iter();
     let mut grounds = own.filter(|own| own.comes != Comes::Last);

@@ -2,22 +2,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::observe::PartName;
 
-/// What a consumer's own tool must say of its new files before it is told of them, and what its words mean.
+/// The check of new files by the consumer's own tool, before the consumer reloads, and the meaning of the tool's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What is run in it; it refuses with any exit code but 0.
+    /// The command; it refuses with any exit code but 0.
     pub words: Vec<String>,
     /// The new files and certificates, by the paths that the tool knows them by.
     pub names: BTreeMap<String, PartName>,
-    /// What stands in those lines of its output that tell why it refuses.
+    /// The mark of those lines of its output that give the reason for a refusal.
     pub refuses: &'static str,
 }
 
-/// Characters of a tool's output that are told to people.
+/// The most characters of a tool's output that people are shown.
 const LONGEST: usize = 500;
 
 impl Check {
-    /// What of the new the tool blames. A line is about the file that it names last: what stands before may be text
+    /// The new parts that the tool blames. A line is about the file that it names last: what stands before may be text
     /// that a file quotes.
     pub fn blamed(&self, output: &str) -> BTreeSet<PartName> {
         let last = |line: &&str| {
@@ -32,7 +32,7 @@ impl Check {
         self.lines(output).iter().filter_map(last).collect()
     }
 
-    /// Why it refuses, in its own words.
+    /// The reason for its refusal, in its own words.
     pub fn reason(&self, output: &str) -> String {
         let reason = on_one_line(&self.lines(output).join("\n"));
         match reason.is_empty() {
@@ -41,7 +41,7 @@ impl Check {
         }
     }
 
-    /// Those lines that tell why, without what stands before that, such as the time; all of them where none does.
+    /// The lines with the reason, without what stands before that, such as the time; all of them where none has one.
     fn lines<'a>(&self, output: &'a str) -> Vec<&'a str> {
         let telling: Vec<_> = output
             .lines()
@@ -55,7 +55,7 @@ impl Check {
     }
 }
 
-/// What is told of words that were run somewhere and failed.
+/// The words about a command that was run somewhere and failed.
 pub fn run_failed(words: &[String], code: i64, output: &str) -> String {
     format!(
         "`{}` fails in it with exit code {code}: {}",
@@ -64,7 +64,7 @@ pub fn run_failed(words: &[String], code: i64, output: &str) -> String {
     )
 }
 
-/// What a tool says, as people read it: no container can write into a terminal or forge a line of the log.
+/// The output of a tool, as people read it: no container can write into a terminal or forge a line of the log.
 fn on_one_line(output: &str) -> String {
     let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown = line.chars().take(LONGEST).map(|c| match c {

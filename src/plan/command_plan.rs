@@ -18,19 +18,19 @@ use crate::{
 /// Turns after which a plan that still finds something to do is a bug, not a long plan.
 const MOST_TURNS: usize = 10;
 
-/// What will be done for one name or one proxy.
+/// The steps planned for one name or one proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CommandPlan {
     /// The certificate, the proxy or the output that it is about.
     pub subject: String,
-    /// Why, each reason once, in the order in which they come up.
+    /// The reasons, each once, in the order in which they come up.
     pub why: Vec<Why>,
-    /// What is done, each step as its words.
+    /// The steps, each as its words.
     pub steps: Vec<Vec<String>>,
 }
 
 impl CommandPlan {
-    /// What will be done for an output; nothing where it is as it should be.
+    /// The plan for an output; none where it is as it should be.
     pub fn of_output(name: &str, steps: Vec<Vec<String>>) -> Option<Self> {
         (!steps.is_empty()).then(|| Self {
             subject: format!("outputs.{name}"),
@@ -61,8 +61,8 @@ impl CommandPlan {
     }
 }
 
-/// What will be done until nothing is left, turn after turn, if everything succeeds: one command plan a name, and one
-/// for each proxy whose own file changes.
+/// The plans, turn after turn until nothing is left, if everything succeeds: one for each name, and one for each proxy
+/// whose own file changes.
 pub fn command_plans(
     desired: &Desired,
     observed: &Observed,
@@ -85,7 +85,7 @@ pub fn command_plans(
     plans.into_values().collect()
 }
 
-/// The steps of one action, as told to people while it is carried out.
+/// The steps of one action, as shown to people while it is carried out.
 pub fn steps(action: &Action) -> Vec<Vec<String>> {
     match action {
         Action::Obtain(obtain) => vec![obtain_step(obtain)],
@@ -128,8 +128,8 @@ fn tell(action: &Action, plans: &mut Plans) {
     }
 }
 
-/// A deployment is told to each name whose file or certificate it changes, and to the proxy when it has a part in it
-/// that belongs to no name.
+/// Adds a deployment to the plan of each name whose file or certificate it changes, and to the proxy's when it has a
+/// part in it that belongs to no name.
 fn tell_deploy(deploy: &Deploy, plans: &mut Plans) {
     let mut told = BTreeSet::new();
     for (host, site) in &deploy.consumer.sites {
@@ -182,7 +182,7 @@ fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// Whether a certificate is one host's, and called after it.
+/// True if a certificate has a single host, and its name.
 fn is_named_by_default(names: &BTreeSet<Host>, certificate: &CertificateName) -> bool {
     let host = names.first().filter(|_| names.len() == 1);
     host.is_some_and(|host| CertificateName::from(host) == *certificate)
@@ -238,7 +238,7 @@ fn take_back_step(back: &TakeBack) -> Vec<String> {
     words(["take-back", back.consumer.name.as_str()])
 }
 
-/// What happens to the files whose second word (the file, the certificate) passes.
+/// The steps for the files whose second word (the file, the certificate) passes the test.
 fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>> {
     let mut steps = Vec::new();
     if let CertificateFolder::Delivered(delivery) = &deploy.consumer.certificates {

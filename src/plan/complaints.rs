@@ -1,4 +1,4 @@
-//! What is wrong with what is there, or is not: said here, because labels alone don't show it.
+//! Complaints about certificates and files that are there, or are missing: labels alone don't show these.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::{
     values::{CertificateName, ContainerName, Host, Issuer, Limit, Timestamp},
 };
 
-/// What there is to say at `now`.
+/// The complaints at `now`.
 pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTreeSet<Complaint> {
     let is_covered = |host: &Host| {
         observed
@@ -78,8 +78,8 @@ fn unreached(ca: &str, refused: &RefusedEmail, desired: &Desired) -> Option<Comp
     ))
 }
 
-/// That limits of CAs are reached. What all new names wait for is told once, in words that stay the same as one after the
-/// other of them is obtained.
+/// That limits of CAs are reached. One complaint is made of all new names that wait, in words that stay the same as one
+/// after the other of them is obtained.
 pub(super) fn limited(
     desired: &Desired,
     limited: &BTreeMap<CertificateName, LimitReached>,
@@ -142,7 +142,8 @@ fn wrong_clock(ca: &str, gap: &ClockGap, desired: &Desired) -> Option<Complaint>
     ))
 }
 
-/// The default certificates of a server that can't serve. One that is about to be obtained is told where that fails.
+/// The default certificates of a server that can't serve. There is no complaint about one that is about to be obtained,
+/// but one where that fails.
 fn defaults(
     consumer: &Consumer,
     desired: &Desired,
@@ -173,7 +174,7 @@ fn defaults(
     complaints
 }
 
-/// What clients get in place of a default certificate that can't serve.
+/// The certificate that clients get in place of a default that can't serve.
 fn shown_instead(consumer: &Consumer, observed: &Observed, now: Timestamp) -> String {
     match Selection::of(&observed.held, now).of_unknown(consumer) {
         Some(shown) if shown.certificate.is_fallback() => "clients get a self-signed one".into(),
@@ -182,7 +183,7 @@ fn shown_instead(consumer: &Consumer, observed: &Observed, now: Timestamp) -> St
     }
 }
 
-/// What is wrong with a pinned certificate, if anything is.
+/// The complaint about a pinned certificate, if there is one.
 fn pinned(host: &Host, pin: &Pin, observed: &Observed, now: Timestamp) -> Option<Complaint> {
     const SERVED: &str = "it is served all the same, as long as this label is there";
     let (problem, remedy) = match observed.held.get(&pin.certificate) {

@@ -1,4 +1,4 @@
-//! What a consumer needs next: a deployment, or what it had before back.
+//! The next need of a consumer: a deployment, or its earlier files back.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -121,7 +121,7 @@ impl Case<'_> {
         }
     }
 
-    /// Whether a part that was refused or in doubt is as it should be.
+    /// True if a part that was refused or in doubt is as it should be.
     fn is_clear(&self, parts: &Parts, part: &PartName) -> bool {
         let to = (&**self.consumer, &**self.installed);
         match part {
@@ -279,13 +279,13 @@ fn complaint_of_shut(consumer: &Consumer, shut: &BTreeSet<FileName>) -> Option<C
     (!shut.is_empty()).then(|| consumer.said.clone().complains(problem, remedy))
 }
 
-/// Whether a server that gets certificates alone has none for a name that it asks for: it may not start without.
+/// True if a server that gets certificates alone has none for a name that it asks for: it may not start without.
 fn lacks_certificate(consumer: &Consumer, parts: &Parts, installed: &Installed) -> bool {
     let mut used = parts.used().keys();
     consumer.proxy.is_none() && used.any(|name| !installed.certificates.contains_key(name))
 }
 
-/// Whether it ended with files that it had not shown to be good: it may be these that it can't start with.
+/// True if it ended with files that it had not shown to be good: these may be the reason why it can't start.
 fn has_died(consumer: &Consumer, installed: &Installed) -> bool {
     let before = installed.process;
     // One that can't be told takes up what it was given when it is stopped and started: its stop says nothing.

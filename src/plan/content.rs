@@ -1,5 +1,5 @@
-//! What a consumer should be given: files, and newer versions of certificates that it has. What was rendered is
-//! remembered by what it was made from, so that of thousands of sites only those are looked at again that changed.
+//! The wanted content of a consumer: files, and newer versions of certificates that it has. Rendered files are
+//! remembered by their inputs, so that of thousands of sites only those are looked at again that changed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ use crate::{
     values::{CertificateName, Digest, FileName, Host, KeyedTable, TableChange, Timestamp},
 };
 
-/// What parts are found out from.
+/// The inputs from which parts are found out.
 #[derive(Clone, Copy)]
 pub(super) struct PartInputs<'a> {
     pub consumer: &'a Consumer,
@@ -163,7 +163,7 @@ impl Parts {
         }
     }
 
-    /// What should lie in this file; nothing where there should be none.
+    /// The wanted content of this file; none where there should be no such file.
     pub fn get(&self, file: &FileName) -> Option<&Part> {
         self.files.get(file)
     }
@@ -191,7 +191,7 @@ impl Parts {
         &self.renewed
     }
 
-    /// Whether there is any site that a template could be rendered for.
+    /// True if there is any site that a template could be rendered for.
     pub fn has_site(&self) -> bool {
         let mut parts = self.files.values();
         parts.any(|part| part.host().is_some() && part.text.is_ok())
@@ -212,7 +212,7 @@ impl Parts {
         self.until
     }
 
-    /// How many files there are.
+    /// Number of files.
     pub fn len(&self) -> usize {
         self.files.len()
     }
@@ -230,7 +230,7 @@ impl Parts {
             .map(|file| (file, self.files.get(file)))
     }
 
-    /// What stands in this file; nothing where there is none.
+    /// The text of this file; none where there is no such file.
     ///
     /// # Errors
     /// When its template fails.

@@ -1,4 +1,4 @@
-//! What a server is given to start with, as long as its user has written no configuration.
+//! The first configuration of a server, as long as its user has written none.
 
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ fn rendered(
     Ok(InstalledFile::sealed(config.kind.comment, &text))
 }
 
-/// What its template sees; none as long as it is not known what its certificate is called.
+/// The view for its template; none as long as the name of its certificate is not known.
 fn view(
     config: &DefaultConfig,
     consumer: &Consumer,

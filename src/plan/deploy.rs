@@ -1,4 +1,4 @@
-//! Whether a consumer needs a deployment, and what is in it.
+//! The deployment that a consumer needs, if any.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -29,11 +29,11 @@ use crate::{
 const PROOF_WITHIN: Duration = Duration::from_secs(2);
 /// The same for a consumer of which no reload was seen yet.
 const FIRST_PROOF_WITHIN: Duration = Duration::from_secs(5);
-/// What each file adds: nginx takes some 2.5 s for 1,000 sites with TLS on two cores.
+/// Time added by each file: nginx takes some 2.5 s for 1,000 sites with TLS on two cores.
 const PROOF_EACH: Duration = Duration::from_millis(10);
 /// The time that a server gets to show a new certificate that shows nothing else: postfix lets its workers end first.
 const SHOWN_WITHIN: Duration = Duration::from_secs(15);
-/// How many names are looked at to tell that a certificate is served which was there before.
+/// Number of names that are looked at to see that a certificate is served which was there before.
 const MOST_SERIALS: usize = 20;
 /// A reload that takes this many times as long as the last one is not coming any more.
 const SLOWEST: u32 = 4;
@@ -118,8 +118,8 @@ fn finish(
     }
 }
 
-/// Whether a server that is not seen to take this has something to return to: all of it takes the place of what was there
-/// before, and was not still in question itself.
+/// True if a server that is not seen to take this has something to return to: all of it replaces earlier files, and
+/// these were not still in question.
 fn has_earlier(
     case: &Case<'_>,
     parts: &Parts,
@@ -195,7 +195,7 @@ fn removed(parts: &Parts, next: &Units) -> BTreeSet<FileName> {
     next.keys().filter_map(goes).collect()
 }
 
-/// What will lie there, under the mark of what lies there now.
+/// The future contents of the folder, under the present mark.
 fn after(
     case: &Case<'_>,
     parts: &Parts,
@@ -234,7 +234,7 @@ fn after(
     after
 }
 
-/// What is known of a file that is written.
+/// The record of a file that is written.
 fn written(parts: &Parts, file: &FileName, text: &str) -> Option<(FileName, InstalledFile)> {
     let made = parts.get(file).and_then(|part| part.text.as_ref().ok());
     let installed = match made {
@@ -252,7 +252,8 @@ fn written(parts: &Parts, file: &FileName, text: &str) -> Option<(FileName, Inst
     Some((file.clone(), installed))
 }
 
-/// What its own tool has to look at: what it was not seen to take up. One that was started since has read that already.
+/// The check of everything that the server was not seen to take up, by its own tool. A server that was started since
+/// has read that already.
 fn check(consumer: &Consumer, after: &Installed, why: &BTreeSet<Why>) -> Option<Check> {
     let words = consumer
         .check
@@ -295,7 +296,7 @@ fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
     }
 }
 
-/// Why this consumer needs a deployment; empty when it does not.
+/// The reasons why this consumer needs a deployment; empty when it needs none.
 fn reasons(
     case: &Case<'_>,
     parts: &Parts,
@@ -339,7 +340,7 @@ fn reasons(
     why
 }
 
-/// What is still to be done about what lies there.
+/// The step that is still due for the files that lie there.
 fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
     // One that does not run reads everything when it starts; whether it did is looked at then.
     let now = Process {
@@ -403,8 +404,8 @@ fn forgotten(parts: &Parts, changes: &Changes, installed: &Installed) -> BTreeSe
         .collect()
 }
 
-/// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
-/// looking at all of thousands of names would take minutes.
+/// The proof that a client must see: the mark, and the certificates that are on trial. Unchanged certificates were seen
+/// before, and a look at all of thousands of names would take minutes.
 fn proof(
     (consumer, parts): (&Consumer, &Parts),
     after: &Installed,
@@ -478,7 +479,7 @@ fn serials<'a>(
     )
 }
 
-/// How long this reload may take before it counts as not followed.
+/// The longest time for this reload; after it, the reload counts as not followed.
 fn within(installed: &Installed, files: usize) -> Duration {
     let each = PROOF_EACH * u32::try_from(files).unwrap_or(u32::MAX);
     match installed.reload {

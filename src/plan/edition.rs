@@ -13,9 +13,9 @@ use crate::{
 pub(super) struct Edition<'t> {
     /// The templates that are used.
     pub templates: &'t Templates,
-    /// Whether the edition of now is still to be tried.
+    /// True if the edition of now is still to be tried.
     pub is_trial_due: bool,
-    /// Whether that trial was begun, and nobody knows how it went.
+    /// True if that trial was begun, and its result is unknown.
     pub is_trial_cut_off: bool,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn earlier<'t>(
     templates.earlier(installed.templates.used?)
 }
 
-/// Whether an edition can be tried with these parts, which are made with it.
+/// Checks that an edition can be tried with these parts, which are made with it.
 ///
 /// # Errors
 /// When a template fails for any of them.
@@ -88,14 +88,14 @@ pub(super) fn can_be_tried(parts: &Parts) -> Result<(), TemplateError> {
         .map_or(Ok(()), |(.., error)| Err(error.clone()))
 }
 
-/// Whether templates of the user's take part in any file of this consumer's.
+/// True if templates of the user's take part in any file of this consumer's.
 fn is_made_by_user(consumer: &Consumer, templates: &Templates) -> bool {
     let proxies = consumer.proxy.iter();
     let mut all = proxies.flat_map(|proxy| proxy.kind.templates());
     all.any(|template| templates.users_in(template).next().is_some())
 }
 
-/// Whether it can be seen what becomes of a trial. Where one that does not run can be reached is known when it does.
+/// True if the result of a trial can be seen. The addresses of a consumer that does not run are known when it does.
 fn can_be_proven(consumer: &Consumer) -> bool {
     (consumer.reach().is_some() || !consumer.running)
         && matches!(

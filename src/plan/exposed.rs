@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use crate::observe::Bearer;
 
 /// Where others than those on this machine, and than containers beside us, can look at what is shown at an address of
-/// ours. In a container that is not told by the address, but by what the engine publishes of it.
+/// ours. In a container the ports that the engine publishes decide that, and not the address.
 pub fn exposed(at: SocketAddr, own: Option<&Bearer>) -> BTreeSet<SocketAddr> {
     let places = match own.filter(|own| !own.is_on_host()) {
         Some(own) => own.published.get(&at.port()).cloned().unwrap_or_default(),

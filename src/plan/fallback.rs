@@ -22,20 +22,19 @@ use crate::{
 /// orders counts for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {
-    /// What it is called.
+    /// The certificate's name.
     pub certificate: CertificateName,
     /// The names it must cover.
     pub names: BTreeSet<Host>,
-    /// What kind of key it gets.
+    /// The kind of its key.
     pub key_type: KeyType,
-    /// Why.
+    /// The reason.
     pub why: Why,
     /// The record of this try.
     pub attempt: Attempt,
 }
 
-/// What takes the place of a default certificate that can't be used is called so, and is for this name, which no client
-/// asks for.
+/// The name of the certificate that stands in for a default that can't be used; no client asks for it.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc6761#section-6.4>
 const STAND_IN: &str = "default.invalid";
@@ -45,13 +44,13 @@ pub(super) fn stand_in() -> CertificateName {
     CertificateName::parse(STAND_IN).expect("it is one of a folder")
 }
 
-/// What a self-signed certificate is to be.
+/// The properties of a needed self-signed certificate.
 struct Needed {
     names: BTreeSet<Host>,
     key_type: KeyType,
 }
 
-/// What needs are found out from.
+/// The facts from which needs are found out.
 struct World<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
@@ -131,7 +130,7 @@ fn why_now(needed: &Needed, held: Option<&HeldCertificate>, draft: &mut Draft) -
 }
 
 impl Needed {
-    /// What is asked: another digest makes the record of failures void.
+    /// A digest of the request: another digest makes the record of failures void.
     fn asked(&self) -> Digest {
         let key_type = self.key_type.to_string();
         Digest::of_parts(self.names.iter().map(ToString::to_string).chain([key_type]))
@@ -164,7 +163,7 @@ impl World<'_> {
         needed
     }
 
-    /// Whether a server is to have something to serve at once.
+    /// True if a server needs something to serve at once.
     fn is_needy(&self, server: &Consumer) -> bool {
         match self.rules.fallback {
             FallbackRule::ByKind => server.kind.fallback,
@@ -173,13 +172,15 @@ impl World<'_> {
         }
     }
 
-    /// Whether nothing better has that name, and would be replaced: be it expired, its issuer is who it says.
+    /// True if no better certificate has that name and would be replaced. An expired certificate is better: its issuer
+    /// is who it says.
     fn is_free(&self, name: &CertificateName) -> bool {
         self.ours.get(name).is_none_or(|held| held.is_fallback())
     }
 
-    /// Whether a server of the certificate would have nothing better to serve for one of its names. What is archived is
-    /// restored without any order; what is self-signed on purpose is made as quickly as this would be.
+    /// True if a server of the certificate would have nothing better to serve for one of its names. An archived
+    /// certificate is restored without any order; one that is self-signed on purpose is made as quickly as this would
+    /// be.
     fn is_in_need(&self, name: &CertificateName, wanted: &Wanted) -> bool {
         let servers = || {
             let names = wanted.served_by.iter().chain(&wanted.used_by);
@@ -207,7 +208,7 @@ impl World<'_> {
             && !is_restored()
     }
 
-    /// Whether a server that is no container is to have one at once, too.
+    /// True if a server that is no container is to have a certificate at once, too.
     fn is_for_no_container(&self, wanted: &Wanted) -> bool {
         self.rules.fallback == FallbackRule::On
             && wanted.used_by.contains(&ContainerName::of_settings())
@@ -240,8 +241,8 @@ impl World<'_> {
         needed
     }
 
-    /// What clients are shown in place of a default certificate that can't be used. One that is about to be obtained is
-    /// waited for.
+    /// The certificate that clients are shown in place of a default that can't be used. A certificate that is about to
+    /// be obtained is waited for.
     fn needed_stand_in(&self) -> Option<(CertificateName, Needed)> {
         let Self {
             desired,
@@ -273,20 +274,20 @@ impl World<'_> {
 }
 
 impl<'a> Selection<'a> {
-    /// Whether something serves a site of a consumer that is more than a fallback.
+    /// True if more than a fallback serves a site of a consumer.
     fn has_lasting(&self, consumer: &Consumer, host: &Host) -> bool {
         let site = consumer.sites.get(host);
         let choice = site.and_then(|site| self.serving(consumer, host, site));
         choice.is_some_and(|choice| !choice.certificate.is_fallback())
     }
 
-    /// Whether a consumer could use something for a host that is more than a fallback.
+    /// True if a consumer could use more than a fallback for a host.
     fn is_covered(&self, consumer: &Consumer, host: &Host) -> bool {
         let mut covering = self.covering(host);
         covering.any(|(_, held)| !held.is_fallback() && can_use(consumer, held))
     }
 
-    /// Whether there is something for a host that is more than a fallback, whoever reads it.
+    /// True if there is more than a fallback for a host, whoever reads it.
     fn is_covered_for_anybody(&self, host: &Host) -> bool {
         self.covering(host).any(|(_, held)| !held.is_fallback())
     }
@@ -443,7 +444,7 @@ mod tests {
         }
     }
 
-    /// What is made for a broker that uses these names, by labels and by kind alone.
+    /// The certificates made for a broker that uses these names, by labels and by kind alone.
     fn made_for_broker(names: &str, label: Option<(&str, &str)>) -> Vec<(String, Why)> {
         let mut broker = broker().label("use", names);
         if let Some((key, value)) = label {

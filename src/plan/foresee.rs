@@ -6,8 +6,8 @@ use crate::{
     values::{CertificateName, Digest, Host, KeyType, Timestamp},
 };
 
-/// What will be observed when everything in the plan has succeeded: how `quaymaster plan` sees past the first turn, and
-/// how the laws of planning are tested.
+/// The facts when everything in the plan has succeeded: with these `quaymaster plan` sees past the first turn, and the
+/// laws of planning are tested.
 pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
     let mut after = observed.clone();
     after.clear(&plan.cleared);

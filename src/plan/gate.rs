@@ -1,8 +1,8 @@
-//! How requests are kept from containers that have others' addresses after a start. Engines give addresses anew when
-//! containers start, and a proxy that starts reads files that name those from before. So files of sites name two ways:
-//! by the id of a container, which the engine's DNS has for no other, and by the addresses of all. Which of them is taken
-//! is decided at each request by a file in the proxy's /dev/shm, the gate: that is empty at each start. The gate is opened
-//! through the proxy itself, once this start and all addresses in its files are known to be right.
+//! The gate that keeps requests from containers that have others' addresses after a start. Engines give addresses anew
+//! when containers start, and a proxy that starts reads files that name those from before. So files of sites name two
+//! ways: by the id of a container, which the engine's DNS has for no other, and by the addresses of all. Which of them
+//! is taken is decided at each request by a file in the proxy's /dev/shm, the gate: that is empty at each start. The
+//! gate is opened through the proxy itself, once this start and all addresses in its files are known to be right.
 
 use super::{PlanRules, content::Parts, part::own_file};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     values::{Digest, FileName, Timestamp},
 };
 
-/// What the names of gates begin with, as a host and as a file.
+/// The beginning of the names of gates, as a host and as a file.
 const GATE: &str = "quaymaster-gate-";
 const OPEN: &str = "/quaymaster-open-";
 
@@ -26,7 +26,7 @@ pub(super) struct Gate {
     pub host: String,
     /// At which path; that file in /dev/shm is what is looked for.
     pub path: String,
-    /// Whether files of sites name two ways.
+    /// True if files of sites name two ways.
     pub is_used: bool,
 }
 
@@ -63,7 +63,7 @@ impl Gate {
         }
     }
 
-    /// What is to be opened once what is tried is in use, if anything is. `after` is what lies there then.
+    /// The gate to open once the trial is in use, if there is any. `after` is what lies there then.
     pub fn opening(
         &self,
         consumer: &Consumer,
@@ -85,7 +85,7 @@ impl Gate {
     }
 }
 
-/// Whether the file with the gate lies there. Where it is refused, sites do without.
+/// True if the file with the gate lies there. Where it is refused, sites do without.
 fn has_gate(consumer: &Consumer, installed: &Installed) -> bool {
     let Some(proxy) = &consumer.proxy else {
         return false;
@@ -94,7 +94,7 @@ fn has_gate(consumer: &Consumer, installed: &Installed) -> bool {
     proxy.guard == Guard::Gate && file.is_some_and(|file| installed.files.contains_key(&file))
 }
 
-/// Whether each address in the files is one of a container of its site.
+/// True if each address in the files belongs to a container of its site.
 fn leads_to_its_own(parts: &Parts, installed: &Installed) -> bool {
     installed
         .files
@@ -102,7 +102,7 @@ fn leads_to_its_own(parts: &Parts, installed: &Installed) -> bool {
         .all(|file| elsewhere(parts, installed, file) == Elsewhere::Nowhere)
 }
 
-/// Where a file that lies there leads besides containers of its site.
+/// The share of a file's addresses that lead elsewhere than to containers of its site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Elsewhere {
     /// Nowhere: each address is one of its own.

@@ -1,4 +1,4 @@
-//! What is held back, told to whoever asked for it.
+//! Complaints about parts that are held back, for the containers that asked for them.
 
 use std::{collections::BTreeSet, path::Path, rc::Rc};
 
@@ -15,7 +15,7 @@ use crate::{
     values::{CertificateName, FileName, Host},
 };
 
-/// What is held back or can't be written, made with these templates.
+/// Complaints about parts that are held back or can't be written, made with these templates.
 pub(super) fn complaints(case: &Case<'_>, parts: &Parts, templates: &Templates) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for file in &case.installed.foreign {
@@ -132,15 +132,15 @@ fn of_certificate(
     to_each(about(case.consumer, only), &problem, &remedy)
 }
 
-/// A complaint that is told once of the server, for many sites.
+/// A complaint about the server, made once for many sites.
 struct OfAll {
     complaint: Complaint,
-    /// Whether it is for sites with certificates alone.
+    /// True if it is for sites with certificates alone.
     with_certificates: bool,
 }
 
 impl OfAll {
-    /// Whether it says all that there is to say of this part.
+    /// True if it says all that there is to say about this part.
     fn concerns(&self, part: &Part) -> bool {
         match self.with_certificates {
             true => part.certificate.is_some(),
@@ -149,7 +149,7 @@ impl OfAll {
     }
 }
 
-/// What is told when a server refuses each of several sites, whatever is in them.
+/// The complaint when a server refuses each of several sites, whatever is in them.
 fn of_each_site(case: &Case<'_>, parts: &Parts, templates: &Templates) -> Option<OfAll> {
     let mut sites = parts.iter().filter(|(_, part)| part.host().is_some());
     let (file, first) = sites.next()?;
@@ -175,8 +175,8 @@ fn of_each_site(case: &Case<'_>, parts: &Parts, templates: &Templates) -> Option
     })
 }
 
-/// What is told when a server refuses each site that has a certificate, or says that it may not read a key: that is not
-/// the sites' doing.
+/// The complaint when a server refuses each site that has a certificate, or may not read a key: no site is the reason
+/// for that.
 fn of_each_certificate(case: &Case<'_>, parts: &Parts) -> Option<OfAll> {
     // Of thousands of files none has to be looked up where nothing was refused.
     if case.installed.trial.refused.is_empty() {
@@ -233,7 +233,7 @@ fn users_in_doubt<'a>(case: &Case<'_>, part: &'a Part) -> Option<&'a Serving> {
     brings.filter(|serving| serving.is_the_users())
 }
 
-/// What to do about it.
+/// The remedy.
 fn put_another(users: &Serving) -> String {
     format!(
         "put a certificate and a key that it takes in place of {}, or take them away, so that one of ours is served",
@@ -241,7 +241,7 @@ fn put_another(users: &Serving) -> String {
     )
 }
 
-/// What templates fail for. A template that fails for everything is told once.
+/// Complaints about templates that fail. There is one complaint about a template that fails for everything.
 fn of_templates(case: &Case<'_>, parts: &Parts) -> Vec<Complaint> {
     let of_all = parts.failing().find(|(_, part, _)| part.host().is_none());
     let of_all = of_all.or_else(|| parts.failing().next().filter(|_| !parts.has_site()));
@@ -261,7 +261,7 @@ fn of_templates(case: &Case<'_>, parts: &Parts) -> Vec<Complaint> {
     of_each.collect()
 }
 
-/// What is told of templates that are held back as one.
+/// The complaint about templates that are held back as one.
 pub(super) fn of_refused_templates(
     consumer: &Consumer,
     installed: &Installed,
@@ -283,7 +283,7 @@ pub(super) fn of_refused_templates(
     Some(consumer.said.clone().complains(problem, remedy.to_owned()))
 }
 
-/// What is told of a new edition that is not tried, because a template fails.
+/// The complaint about a new edition that is not tried, because a template fails.
 pub(super) fn untried(consumer: &Consumer, error: &TemplateError) -> Complaint {
     let remedy = "mend the template; until then the templates before it stay in use";
     consumer
@@ -292,13 +292,13 @@ pub(super) fn untried(consumer: &Consumer, error: &TemplateError) -> Complaint {
         .complains(error.to_string(), remedy.to_owned())
 }
 
-/// What is told when nothing of a consumer's can be brought up to date, because a template fails.
+/// The complaint when nothing of a consumer's can be brought up to date, because a template fails.
 pub(super) fn unrendered(consumer: &Consumer, error: &TemplateError) -> Complaint {
     let remedy = "mend the template; until then what is live stays where it leads to nobody else";
     consumer.said.clone().complains(error.to_string(), remedy)
 }
 
-/// What becomes of a site whose own file is held back.
+/// The present state of a site whose own file is held back.
 fn meanwhile(file: &FileName, host: Option<&Host>, installed: &Installed) -> &'static str {
     match (installed.files.contains_key(file), host) {
         (true, _) => "what was there before stays",
@@ -317,7 +317,7 @@ fn users_in<'t>(
     template.flat_map(|template| templates.users_in(template))
 }
 
-/// What to do about a file that is refused, given the user's templates that took part in it.
+/// The remedy for a file that is refused, given the user's templates that took part in it.
 fn change<'t>(users: impl Iterator<Item = &'t str>) -> String {
     let templates = users.collect::<Vec<_>>().join(", ");
     match templates.as_str() {

@@ -1,4 +1,4 @@
-//! What a helper obtains in our place: which certificates these are, and the line that it is given for each.
+//! The certificates that a helper obtains in our place, and the line that it is given for each.
 
 use std::{rc::Rc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     values::{CA_PRESETS, ContainerName, Digest, Issuer, KeyType, Profile},
 };
 
-/// How long a helper has for its first line, and for each further one: it runs them one after the other.
+/// Time that a helper has for its first line, and for each further one: it runs them one after the other.
 const FIRST_WITHIN: Duration = Duration::from_secs(5 * 60);
 const EACH_WITHIN: Duration = Duration::from_secs(60);
 
@@ -23,7 +23,7 @@ pub struct HelperOrder {
     pub line: String,
     /// The version in `live/` that it is to replace; none where there is none.
     pub before: Option<Digest>,
-    /// How long the helper has until the certificate must be there.
+    /// Time that the helper has until the certificate must be there.
     pub within: Duration,
 }
 
@@ -37,8 +37,8 @@ pub fn helper_of<'w>(
     wanted.helper.as_ref().filter(|_| is_free)
 }
 
-/// What a helper is asked for, given what lies in `live/`; nothing where it could not be configured, which was told. `lines` is how many others it may
-/// have before.
+/// The order to a helper, given the contents of `live/`; none where the helper could not be configured, of which there
+/// is a complaint. `lines` is the number of others that it may have before.
 ///
 /// # Errors
 /// When it does not run, or the template of the line fails.
@@ -108,7 +108,7 @@ fn server(issuer: &Issuer) -> Option<String> {
     issuer.directory().filter(other).map(str::to_owned)
 }
 
-/// How certbot is told which profile is wanted.
+/// The words for certbot about the profile.
 fn profile(profile: &Profile) -> Vec<String> {
     let flag = match profile.is_required {
         true => "--required-profile",
@@ -117,7 +117,7 @@ fn profile(profile: &Profile) -> Vec<String> {
     vec![flag.to_owned(), profile.name.clone()]
 }
 
-/// What certbot is told of the key, where it is another than certbot's own.
+/// The words for certbot about the key, where it is another than certbot's own.
 fn key_type(key_type: KeyType) -> Option<Vec<String>> {
     let words: &[&str] = match key_type {
         KeyType::Ec256 => return None,

@@ -19,7 +19,7 @@ use crate::{
 /// that gives way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InForce {
-    /// The one of each name. As long as nothing changes it is the same `Rc`, so that it is quick to tell.
+    /// The one of each name. As long as nothing changes it is the same `Rc`, so that a change is quickly found.
     pub certificates: Rc<HeldCertificates>,
     /// The other one of the same name, where there is one.
     pub overruled: BTreeMap<CertificateName, Overruled>,
@@ -28,14 +28,14 @@ pub struct InForce {
 /// A certificate in whose place another one of the same name is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overruled {
-    /// What it is.
+    /// The certificate itself.
     pub certificate: Rc<HeldCertificate>,
-    /// Why it is not in force.
+    /// The reason why it is not in force.
     pub why: Skipped,
 }
 
 impl InForce {
-    /// What is in force at `now`.
+    /// The certificates in force at `now`.
     pub fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> Self {
         let overruled = overruled(desired, observed, now);
         Self {
@@ -44,7 +44,7 @@ impl InForce {
         }
     }
 
-    /// What is observed, with the certificates that are in force as those that are held.
+    /// The facts, with the certificates in force as those that are held.
     pub fn within<'a>(&self, observed: &'a Observed) -> Cow<'a, Observed> {
         match Rc::ptr_eq(&self.certificates, &observed.held) {
             true => Cow::Borrowed(observed),
@@ -56,8 +56,8 @@ impl InForce {
     }
 }
 
-/// What was in force when it was last asked, and what that was found out from. It decides nothing: without it the same is
-/// in force, and whoever compares it has to look at each certificate.
+/// The certificates that were in force when last asked, and the facts from which that was found out. The memory decides
+/// nothing: without it the same is in force, and a comparison has to look at each certificate.
 #[derive(Debug, Default)]
 pub(super) struct InForceMemory {
     held: Rc<HeldCertificates>,
@@ -67,7 +67,7 @@ pub(super) struct InForceMemory {
 }
 
 impl InForceMemory {
-    /// What is in force at `now`: the same as [`InForce::of`].
+    /// The certificates in force at `now`: the same as [`InForce::of`].
     pub fn follow(&mut self, desired: &Desired, observed: &Observed, now: Timestamp) -> InForce {
         let overruled = overruled(desired, observed, now);
         // A look that finds the same certificates makes each of them anew: told once, it need not be told of each again.
@@ -169,7 +169,7 @@ fn worth(
 }
 
 impl Worth {
-    /// Why it is the lesser one; where nothing speaks against it, the user's own goes before it.
+    /// The reason why it is the lesser one; where nothing else decides, the user's own is preferred.
     fn less_than(self, other: Self) -> Skipped {
         if self.can_be_read != other.can_be_read {
             Skipped::NotReadThere

@@ -1,5 +1,5 @@
-//! Whether a CA's limits let one more order be made, by what is written down of those before. Pure: what was written down
-//! goes in; allowed, or refused with the limit and the time when that ends, comes out.
+//! The check of an order against its CA's limits, by the ledger of earlier orders. Pure: what was written down goes in;
+//! allowed, or refused with the limit and the time when that ends, comes out.
 //!
 //! A limit counts in every window of its length. CAs that fill up what was used little by little allow a bit more than that,
 //! never less.
@@ -32,15 +32,15 @@ const KEPT_FOR_FORCE: usize = 1;
 pub struct LimitReached {
     /// Who limits it.
     pub issuer: Issuer,
-    /// What is limited.
+    /// The subject of the limit.
     pub limited: Limited,
-    /// How much there may be.
+    /// The limit itself.
     pub limit: Limit,
     /// When the next may be asked for.
     pub until: Timestamp,
 }
 
-/// What a limit is about.
+/// The subject of a limit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limited {
     /// New orders.
@@ -54,7 +54,7 @@ pub enum Limited {
 }
 
 impl Limited {
-    /// Whether it is about all that is new at a CA, and no certificate's own.
+    /// True if the limit is about all new orders at a CA, and not about a single certificate.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Orders | Self::OrdersOf(_))
     }
@@ -96,7 +96,7 @@ impl fmt::Display for LimitReached {
     }
 }
 
-/// What the ledger says of an order.
+/// The ledger's verdict on an order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LedgerVerdict {
     /// It may be made.
@@ -107,14 +107,14 @@ pub(super) enum LedgerVerdict {
     Refused(LimitReached),
 }
 
-/// What is written down of an order, as far as its CA limits it.
+/// The parts of an order that are written into the ledger, as far as its CA limits them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Whether the order is.
+    /// True if the order is written.
     pub order: bool,
-    /// Whether the certificate is.
+    /// True if the certificate is written.
     pub certificate: bool,
-    /// Whether names that can't be validated are.
+    /// True if names that can't be validated are written.
     pub failures: bool,
     /// Whose it is.
     pub project: Option<String>,
@@ -128,7 +128,7 @@ pub(super) struct Asking<'a> {
     kind: Kind,
 }
 
-/// What an order is to the limits of its CA.
+/// The kind of an order, for the limits of its CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     New,
@@ -144,7 +144,7 @@ pub(super) fn project<'a>(desired: &'a Desired, wanted: &Wanted) -> Option<&'a s
     desired.hosts.get(first)?.as_deref()
 }
 
-/// What a set of names is told by.
+/// A digest by which a set of names is recognised.
 pub fn names_digest<'h>(names: impl IntoIterator<Item = &'h Host>) -> Digest {
     Digest::of_parts(names.into_iter().map(Host::as_str))
 }
@@ -176,7 +176,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// What of it is written down.
+    /// The parts of it that are written down.
     pub(super) fn counts(&self) -> Counts {
         Counts {
             order: self.limits.orders.is_some() && self.kind != Kind::Exempt,
@@ -186,7 +186,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Whether it may be made now.
+    /// Checks that it may be made now.
     pub(super) fn check(
         &self,
         ledger: &Ledger,
@@ -243,7 +243,7 @@ impl<'a> Asking<'a> {
         reached
     }
 
-    /// What is used of the limit of new orders, how much may be, and how many are under way.
+    /// The used part of the limit of new orders, the limit, and the number of orders under way.
     fn shared<'l>(
         &self,
         ledger: &'l Ledger,
@@ -276,7 +276,7 @@ impl<'a> Asking<'a> {
         ]
     }
 
-    /// How many orders its project has had, for taking turns.
+    /// Number of orders that its project has had, for taking turns.
     pub(super) fn had(&self, ledger: &Ledger, now: Timestamp) -> usize {
         let ca = self.wanted.issuance.issuer.directory();
         let limited = ca.zip(self.limits.orders);

@@ -13,19 +13,19 @@ use crate::{
 };
 
 /// The most that counts of the time between two looks. The engine is looked at at least once a day, so that more has
-/// passed only where quaymaster did not run or somebody set the clock, and these can't be told apart. Neither may use up
-/// the time in which a certificate can be wanted again.
+/// passed only where quaymaster did not run or somebody set the clock, and both look the same. Neither may use up the
+/// time in which a certificate can be wanted again.
 const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How much has to pass until the count is written down again.
+/// Time that has to pass until the count is written down again.
 const WRITTEN_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// How it goes on with certificates that are not wanted, or were not.
+/// The further life of certificates that are not wanted, or were not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lives {
     /// Those that nobody wants, and for how long by now.
     pub unwanted: BTreeMap<CertificateName, Unwanted>,
-    /// What is to be done now.
+    /// The steps for now.
     pub steps: BTreeMap<CertificateName, LifeStep>,
     /// When the next step of each is due, unless it is wanted again.
     pub due: BTreeMap<CertificateName, Timestamp>,
@@ -42,7 +42,7 @@ pub enum LifeStep {
     Restore,
 }
 
-/// How it goes on at `now` with the certificates that quaymaster obtained.
+/// Plans at `now` the further life of the certificates that quaymaster obtained.
 pub fn lives(desired: &Desired, observed: &Observed, rules: &PlanRules, now: Timestamp) -> Lives {
     let mut lives = Lives::default();
     for name in unwanted_live(desired, observed) {
@@ -93,7 +93,7 @@ fn drop_used(
     }
 }
 
-/// What is in force, and what would be if the user took away what is in `provided/`: what serves then is of use, too.
+/// The certificates in force, and those that would be if the user emptied `provided/`: what serves then is of use, too.
 fn with_and_without_provided(
     desired: &Desired,
     observed: &Observed,
@@ -113,7 +113,7 @@ fn given_to<'a>(name: &CertificateName, observed: &'a Observed) -> Option<&'a Co
     found.map(|(consumer, _)| consumer)
 }
 
-/// What would become of a certificate that is to be archived now; nothing while an order for it is under way.
+/// The outcome for a certificate that is to be archived now; none while an order for it is under way.
 pub fn forgotten(
     name: &CertificateName,
     desired: &Desired,
@@ -201,7 +201,7 @@ fn unwanted_live<'a>(desired: &Desired, observed: &'a Observed) -> Vec<&'a Certi
     unwanted
 }
 
-/// Whether it takes the place of default certificates, as long as some are set.
+/// True if it stands in for default certificates, as long as some are set.
 fn is_needed_stand_in(name: &CertificateName, desired: &Desired) -> bool {
     let mut consumers = desired.consumers.values();
     *name == fallback::stand_in() && consumers.any(|one| !one.substitutes.defaults.is_empty())

@@ -110,45 +110,45 @@ use crate::{
 /// both content and a batch of names quick.
 pub const ORDERS_AT_ONCE: usize = 4;
 
-/// What the settings say about planning.
+/// The settings for planning.
 #[derive(Debug)]
 pub struct PlanRules {
     /// The host name under which proxies show their mark; kept in state, so that it stays the same.
     pub mark_host: String,
     /// The longest rest before everything is looked at again.
     pub resync: Duration,
-    /// How long before its end a certificate without a successor is warned of; none where its life says.
+    /// Time before its end at which a certificate without a successor brings a warning; none where its life decides.
     pub warn_before: Option<Duration>,
-    /// How long a certificate that quaymaster obtained stays live after it was last wanted.
+    /// Time that a certificate that quaymaster obtained stays live after it was last wanted.
     pub archive_after: Duration,
-    /// How long it is kept after it was last wanted.
+    /// Time that it is kept after it was last wanted.
     pub delete_after: Duration,
     /// Which certificates get a self-signed one as long as nothing can be served for them.
     pub fallback: FallbackRule,
     /// The type of the key of what takes the place of a default certificate.
     pub key_type: KeyType,
-    /// Whether we answer challenges ourselves where no proxy does.
+    /// True if quaymaster answers challenges itself where no proxy does.
     pub answers_itself: bool,
-    /// What CAs are asked with, besides what labels say: settings about all of them, and this version.
+    /// A digest of all but labels that requests to CAs depend on: settings about all CAs, and this version.
     pub circumstances: Digest,
     /// The CAs, with their limits.
     pub cas: CaTable,
     /// The tables by which TXT records are set.
     pub dns: DnsNames,
-    /// Whether names are looked at before a CA is asked.
+    /// The rule for looks at names before a CA is asked.
     pub self_check: SelfCheckRule,
 }
 
-/// What to do now, and when to look again.
+/// The actions for now, and the time of the next look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// At most one a subject; they don't depend on each other.
     pub actions: Vec<Action>,
     /// When to look again though nothing happened; at most a resync away.
     pub wake: Option<Timestamp>,
-    /// What can't be rendered, and what is wrong with certificates that are there.
+    /// Complaints about files that can't be rendered, and about certificates that are there.
     pub complaints: BTreeSet<Complaint>,
-    /// What the user should know about certificates.
+    /// The notices about certificates.
     pub notices: BTreeSet<Notice>,
     /// Certificates whose last try was cut off when all that it was for was done, or that nobody wants any more: what is
     /// written down of tries and orders can go.
@@ -157,7 +157,7 @@ pub struct Plan {
     pub needless: BTreeSet<CertificateName>,
     /// Parts that were refused or in doubt in another form and are as they should be: what is known of that can go.
     pub cleared: BTreeSet<(ContainerName, PartName)>,
-    /// What came of signals, where that is another than is written down.
+    /// The results of signals, where they differ from the record.
     pub signals: BTreeMap<ContainerName, Signals>,
     /// Certificates that are due and not obtained now, since a limit of their CA is reached.
     pub limited: BTreeMap<CertificateName, LimitReached>,
@@ -188,7 +188,7 @@ pub enum Action {
 pub struct Deploy {
     /// The consumer.
     pub consumer: Rc<Consumer>,
-    /// Why; at least one.
+    /// The reasons; at least one.
     pub why: BTreeSet<Why>,
     /// Files to write, by name in its config folder.
     pub write: BTreeMap<FileName, String>,
@@ -198,26 +198,26 @@ pub struct Deploy {
     pub deliver: BTreeMap<CertificateName, CertificateVersion>,
     /// Copies of certificates that nothing names any more once this is proven.
     pub forget: BTreeSet<CertificateName>,
-    /// What lies there now.
+    /// The present contents of the folder.
     pub before: Rc<Installed>,
-    /// What will lie there afterwards.
+    /// The contents of the folder afterwards.
     pub after: Installed,
-    /// What its own tool must say of it before it is told; none where nothing is run, or nothing is new to it.
+    /// The check by its own tool before it reloads; none where nothing is run, or nothing is new to it.
     pub check: Option<Check>,
-    /// How the consumer hears of it.
+    /// The way to make the consumer reload.
     pub tell: Tell,
-    /// What a client must see when it was taken up.
+    /// The proof for a client that it was taken up.
     pub proof: Proof,
-    /// How long that may take.
+    /// The longest time for that.
     pub within: Duration,
-    /// What a client must see when it was not, and what was there before is back.
+    /// The proof for a client that it was not, and the earlier files are back.
     pub back: Back,
-    /// Whether it brings only what some servers are known to refuse, and what nobody asked for.
+    /// True if it brings only files that some servers are known to refuse, and that no label asked for.
     pub is_optional: bool,
     /// The edition of the user's templates that it tries: a refusal speaks against that.
     pub edition: Option<Digest>,
-    /// Whether a refusal speaks against what is new. It does not right after the consumer refused what it had before, too:
-    /// whoever broke its own configuration may have mended it between one signal and the other.
+    /// True if a refusal speaks against the new files. False right after the consumer refused the earlier files, too:
+    /// the user who broke its own configuration may have mended it between one signal and the other.
     pub is_conclusive: bool,
     /// The sites that are shut unless it is taken up soon, since what is live leads to none of their containers.
     pub shut_if_late: BTreeSet<FileName>,
@@ -227,7 +227,7 @@ pub struct Deploy {
     pub attempt: Attempt,
 }
 
-/// What a client must see when a deployment was taken up.
+/// The proof for a client that a deployment was taken up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// The host name under which the mark is shown.
@@ -238,7 +238,7 @@ pub struct Proof {
     pub serials: BTreeMap<Host, String>,
 }
 
-/// How a consumer hears of what it was given.
+/// The way to make a consumer reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tell {
     /// By this signal.
@@ -251,12 +251,12 @@ pub enum Tell {
     Started,
     /// Not before it starts again.
     Nothing {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// The mark of what was there before: seen, it tells that the consumer reads its files and refused the others; not
+/// The mark of what was there before: seen, it shows that the consumer reads its files and refused the others; not
 /// seen, that it does not read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Back {
@@ -264,7 +264,7 @@ pub struct Back {
     pub shown_by: Option<(FileName, String)>,
     /// The mark.
     pub mark: u64,
-    /// How the consumer hears of it.
+    /// The way to make the consumer reload.
     pub tell: Tell,
 }
 
@@ -273,27 +273,27 @@ pub struct Back {
 pub struct TakeBack {
     /// The consumer.
     pub consumer: Rc<Consumer>,
-    /// What lies there now.
+    /// The present contents of the folder.
     pub before: Rc<Installed>,
     /// The record of this try.
     pub attempt: Attempt,
 }
 
 impl Deploy {
-    /// Whether the consumer has something to return to: one without a configuration of ours that gets its first
+    /// True if the consumer has something to return to: a consumer without a configuration of ours that gets its first
     /// certificate was never seen to use any. A crash since then changes nothing about that.
     pub fn returns_to_something(&self) -> bool {
         self.consumer.proxy.is_some() || self.after.open && self.after.has_earlier
     }
 
-    /// Whether anything in the consumer's folders is another than before.
+    /// True if anything in the consumer's folders differs from before.
     pub fn changes_folders(&self) -> bool {
         !(self.write.is_empty() && self.remove.is_empty() && self.deliver.is_empty())
     }
 }
 
 impl Back {
-    /// What a client must see, given what it should have seen of the new.
+    /// The proof of the earlier files, given the proof that the new ones should have shown.
     pub fn proof(&self, new: &Proof) -> Proof {
         Proof {
             mark_host: new.mark_host.clone(),
@@ -306,17 +306,17 @@ impl Back {
 /// Get a certificate from its issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obtain {
-    /// What it will be called.
+    /// The certificate's future name.
     pub certificate: CertificateName,
     /// The names it must cover.
     pub names: BTreeSet<Host>,
     /// Who issues it, and what kind it is.
     pub issuance: Issuance,
-    /// Why.
+    /// The reason.
     pub why: Why,
     /// The one that it takes the place of, where its CA is to know.
     pub replaces: Option<CertificateId>,
-    /// How many certificates the chain of the one has that is held; 0 where none is, or that is not known.
+    /// Number of certificates in the chain of the held certificate; 0 where none is held, or that is not known.
     pub held_chain: usize,
     /// Where responses to challenges are put, and who shows them.
     pub webroots: Webroots,
@@ -324,20 +324,20 @@ pub struct Obtain {
     pub helper: Option<Box<HelperOrder>>,
     /// The record of this try, written down before it is made.
     pub attempt: Attempt,
-    /// What of it is written into the ledger.
+    /// The parts of it that are written into the ledger.
     pub counts: Counts,
-    /// Whether other CAs may be asked for it, too.
+    /// True if other CAs may be asked for it, too.
     pub is_of_list: bool,
     /// That another CA is asked than for the last try; nothing where it is the same.
     pub other_ca: Option<OtherCa>,
-    /// How long a TXT record has to stand before the CA looks, at least.
+    /// Time that a TXT record has to stand before the CA looks, at least.
     pub record_wait: Duration,
-    /// How the names are looked at before; nothing where they are not.
+    /// The look at the names before; none where they are not looked at.
     pub self_check: Option<SelfCheck>,
 }
 
 impl Action {
-    /// What it is about.
+    /// The subject of the action.
     pub fn subject(&self) -> Subject {
         match self {
             Self::Deploy(deploy) => Subject::Consumer(deploy.consumer.name.clone()),
@@ -348,7 +348,7 @@ impl Action {
     }
 }
 
-/// What has to be done at `now`.
+/// Plans the actions for `now`.
 pub fn plan(
     desired: &Desired,
     observed: &Observed,
@@ -359,8 +359,8 @@ pub fn plan(
     Planner::default().plan(desired, observed, templates, rules, now)
 }
 
-/// What the last plans came to, so that the next looks only at what has changed. It decides nothing: without it the plan
-/// is the same, and takes longer where there are thousands of sites.
+/// The last plans' results, so that the next looks only at the changes. They decide nothing: without them the plan is
+/// the same, and takes longer where there are thousands of sites.
 #[derive(Debug, Default)]
 pub struct Planner {
     in_force: InForceMemory,
@@ -371,7 +371,7 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// What has to be done at `now`: the same as [`plan`].
+    /// Plans the actions for `now`: the same as [`plan`].
     pub fn plan(
         &mut self,
         desired: &Desired,
@@ -428,7 +428,7 @@ impl Planner {
         draft.plan
     }
 
-    /// What the folder of a consumer should hold; and the same by templates that are on trial, as long as a trial is due.
+    /// The wanted contents of a consumer's folder; and the same by templates on trial, as long as a trial is due.
     fn parts(
         &mut self,
         wanted: &PartInputs<'_>,

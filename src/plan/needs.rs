@@ -1,4 +1,4 @@
-//! What wanted certificates need: which are due, why, and when the others become so.
+//! The needs of wanted certificates: which are due, the reasons, and the times when the others become so.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,8 +21,8 @@ use crate::{
     values::{CertificateName, ContainerName, Issuer, KeyedTable, Timestamp},
 };
 
-/// What each wanted certificate needs, kept from one plan to the next, so that of thousands those alone are looked at that
-/// changed. It decides nothing: found out anew, it is the same.
+/// The need of each wanted certificate, kept from one plan to the next, so that of thousands only those are looked at
+/// again that changed. The memory decides nothing: found out anew, each need is the same.
 #[derive(Debug, Default)]
 pub(super) struct NeedMemory {
     from: Option<NeedInputs>,
@@ -37,11 +37,11 @@ pub(super) struct NeedMemory {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct AskedOf {
     pub issuer: Issuer,
-    /// Whether by a helper, perhaps.
+    /// True if perhaps a helper is asked.
     pub is_helped: bool,
 }
 
-/// What one certificate needs.
+/// The need of one certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
     /// It is due.
@@ -50,7 +50,7 @@ pub(super) enum Need {
     At(Timestamp),
 }
 
-/// What needs were found out from.
+/// The facts from which needs were found out.
 #[derive(Debug)]
 struct NeedInputs {
     wanted: KeyedTable<CertificateName, Rc<Wanted>>,
@@ -58,7 +58,7 @@ struct NeedInputs {
     ours: Rc<HeldCertificates>,
     /// Those of the user's among what is held.
     provided: Vec<Rc<HeldCertificate>>,
-    /// What CAs say about renewals.
+    /// The suggestions of CAs about renewals.
     renewals: KeyedTable<CertificateName, RenewalRecord>,
     /// Certificates that somebody insists on.
     forced: BTreeSet<CertificateName>,
@@ -68,7 +68,7 @@ struct NeedInputs {
     until: Timestamp,
 }
 
-/// What a need depends on of a server, where the user provides anything.
+/// The facts about a server on which a need depends, where the user provides anything.
 type ServerInputs = (ContainerName, CertificateFolder, BTreeSet<PartName>);
 
 impl NeedInputs {
@@ -99,7 +99,7 @@ impl NeedInputs {
         }
     }
 
-    /// Whether all but what is wanted, insisted on and suggested by CAs says the same as before.
+    /// True if all inputs are as before, except what is wanted, insisted on and suggested by CAs.
     fn are_like(&self, before: &Self) -> bool {
         Rc::ptr_eq(&self.held, &before.held)
             && Rc::ptr_eq(&self.ours, &before.ours)
@@ -125,7 +125,7 @@ fn servers(desired: &Desired, observed: &Observed) -> Vec<ServerInputs> {
     inputs.collect()
 }
 
-/// What the user provides.
+/// The certificates that the user provides.
 pub(super) fn provided_in(observed: &Observed) -> Vec<Rc<HeldCertificate>> {
     let held = observed.held.values();
     let provided = held.filter(|held| held.source == Source::Provided);
@@ -205,7 +205,7 @@ impl NeedMemory {
         self.due.iter()
     }
 
-    /// Whether this one is due.
+    /// True if this certificate is due.
     pub fn is_due(&self, name: &CertificateName) -> bool {
         matches!(self.of_each.get(name), Some(Need::Now(_)))
     }
@@ -228,7 +228,7 @@ impl Need {
     }
 }
 
-/// What a need is found out from.
+/// The facts from which a need is found out.
 pub(super) struct World<'a> {
     pub desired: &'a Desired,
     /// With the user's own in place of ours of the same names.
@@ -247,7 +247,8 @@ impl World<'_> {
         names.filter_map(|name| self.desired.consumers.get(name))
     }
 
-    /// Whether a server holds this certificate back, or a site of it: what the user provides may be why.
+    /// True if a server holds this certificate back, or a site of it: a certificate that the user provides may be the
+    /// reason.
     fn is_held_back(&self, name: &CertificateName, wanted: &Wanted) -> bool {
         let files = wanted.names.iter().map(site_file).map(PartName::File);
         let parts: Vec<_> = files.chain([PartName::Certificate(name.clone())]).collect();
@@ -259,9 +260,10 @@ impl World<'_> {
     }
 }
 
-/// What the user provides is neither renewed nor replaced as long as it is valid, whatever it is called: before its end it
-/// is told, at its end one of ours takes its place; in good time before its end where it gives way. One of ours that is
-/// there goes on where a server refuses a site: it is what the older file serves.
+/// Decides the need of a wanted certificate. A certificate that the user provides is neither renewed nor replaced as
+/// long as it is valid, whatever its name: before its end there is a notice, at its end one of ours replaces it; in
+/// good time before its end where it gives way. One of ours that is there goes on where a server refuses a site: it is
+/// what the older file serves.
 pub(super) fn need(
     name: &CertificateName,
     wanted: &Wanted,

@@ -15,18 +15,18 @@ use crate::{
     values::{CertificateName, ContainerName, Timestamp},
 };
 
-/// What the user should know about a certificate that a label makes use of.
+/// A notice for the user about a certificate that a label makes use of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Notice {
     /// The certificate.
     pub certificate: CertificateName,
     /// The folder it lies in: `provided` or `live`.
     pub folder: String,
-    /// What is to be known.
+    /// The subject of the notice.
     pub about: About,
 }
 
-/// What is to be known about a certificate.
+/// The subject of a notice about a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum About {
@@ -52,13 +52,13 @@ pub enum About {
     Irregular {
         /// Which.
         consumer: ContainerName,
-        /// What stands there.
+        /// The irregular text.
         problem: String,
     },
 }
 
 impl Notice {
-    /// Whether a certificate serves that has run out or is about to: a client will see it.
+    /// True if a certificate serves that has expired or is about to: a client will see it.
     pub fn is_of_end(&self) -> bool {
         match self.about {
             About::EndsSoon(_)
@@ -74,7 +74,7 @@ impl Notice {
         }
     }
 
-    /// Whether it told of an end that has come by now, as these notices tell.
+    /// True if the notice announced an end that has come by now, as these notices say.
     pub fn has_come_true(&self, now: &BTreeSet<Self>) -> bool {
         let about = match self.about {
             About::EndsSoon(end) => About::Ended(end),
@@ -88,7 +88,7 @@ impl Notice {
     }
 }
 
-/// What is to be told at `now`: nothing about a certificate that no label has a use for.
+/// The notices at `now`: none about a certificate that no label has a use for.
 pub(super) fn notices(
     desired: &Desired,
     observed: &Observed,
@@ -184,7 +184,7 @@ fn of_ours(
     notices
 }
 
-/// Whether the time of a renewal has come: with a long `warn-before`, one that is as it should be is no news.
+/// True if the time of a renewal has come: with a long `warn-before`, a certificate that is as it should be is no news.
 fn is_overdue(
     (name, held): (&CertificateName, &HeldCertificate),
     record: Option<&RenewalRecord>,
@@ -199,13 +199,13 @@ fn is_overdue(
     kept_until.unwrap_or_else(due) <= now
 }
 
-/// Whether it is renewed by a helper, who put it there.
+/// True if a helper renews it, and put it there.
 fn is_helpers(wanted: &Wanted, held: &HeldCertificate) -> bool {
     let is_placed = held.source == Source::Provided && held.shelf == Shelf::Live;
     is_placed && helper_of(wanted, Some(held)).is_some()
 }
 
-/// Whether its first order runs, which nearly always ends well.
+/// True if its first order runs, which nearly always ends well.
 fn is_just_begun(name: &CertificateName, observed: &Observed) -> bool {
     let subject = Subject::Certificate(name.clone());
     let has_failed = || {
@@ -275,16 +275,16 @@ impl fmt::Display for Notice {
     }
 }
 
-/// What to do about one in parts.
+/// The remedy for a certificate in parts.
 const WRITE_BOTH: &str = "write the certificate and its chain into the one, as with `cat cert.pem chain.pem > \
                           fullchain.pem`, and the key into the other";
 
-/// What to do about one that OpenSSL does not read.
+/// The remedy for a file that OpenSSL does not read.
 const WRITE_ANEW: &str = "Write it anew with `openssl x509` or `openssl pkey`, each marker on a line of its own, without \
                           blank lines between or a password; until then one of ours is served";
 
 impl About {
-    /// What is to be known, and what to do.
+    /// Writes the fact and the remedy.
     fn words(&self, certificate: &CertificateName, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EndsSoon(end) => {
@@ -390,7 +390,7 @@ mod tests {
         (desired, observed)
     }
 
-    /// What is known after so many days.
+    /// The notice after so many days.
     fn after(
         days: u32,
         (desired, observed): &(Desired, Observed),

@@ -87,7 +87,7 @@ pub(super) fn plan(
     }
 }
 
-/// Whether the limits of its CA let this be asked for. Whoever insists asks all the same.
+/// True if the limits of its CA allow this order. A user who insists asks all the same.
 fn may_ask(
     order: &DueOrder<'_>,
     observed: &Observed,
@@ -118,7 +118,8 @@ pub(super) struct DueOrder<'a> {
     pub asking: Asking<'a>,
 }
 
-/// What runs out first before what is missing; of that, a project after the other.
+/// Sorts the orders: certificates that expire, by their end, before missing ones; among these, one project after the
+/// other.
 fn in_turn<'a>(
     mut orders: Vec<DueOrder<'a>>,
     observed: &Observed,
@@ -188,7 +189,7 @@ fn due_orders<'a>(
     orders
 }
 
-/// Whether one that is due may be obtained now: it is not being obtained, and was not tried just before.
+/// True if a certificate that is due may be obtained now: no order for it runs, and none was tried just before.
 fn may_begin(
     name: &CertificateName,
     wanted: &Wanted,
@@ -222,15 +223,15 @@ fn drop_over(desired: &Desired, observed: &Observed, needs: &NeedMemory, draft: 
     }
 }
 
-/// Whether the record of a try has no use once the certificate is not due any more: what the disk did not take at first
-/// was mended since, or was taken all the same.
+/// True if the record of a try has no use once the certificate is not due any more: the disk was mended since, or took
+/// the files all the same.
 fn is_over(attempt: &Attempt, wanted: &Wanted) -> bool {
     !attempt.is_failure()
         || attempt.asked == asked(wanted) && (attempt.was_cut_off() || attempt.was_not_kept())
 }
 
-/// How long after the next try could have been the record of a name is kept that nobody wants any more: containers that
-/// are made anew are gone for a while, and a name that comes and goes must not be tried more often for it.
+/// Time that the record of an unwanted name is kept after its next try could have been: containers that are made anew
+/// are away for a while, and a name that comes and goes must not be tried more often for it.
 const UNWANTED_KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// Finds the records that are left of names that nobody wants any more.
@@ -253,7 +254,7 @@ fn drop_unwanted(desired: &Desired, observed: &Observed, draft: &mut Draft) {
     }
 }
 
-/// Whether something that is still wanted has failed.
+/// True if something that is still wanted has failed.
 pub fn is_failure(subject: &Subject, attempt: &Attempt, desired: &Desired) -> bool {
     let is_wanted = match subject {
         Subject::Certificate(name) => desired.certificates.contains_key(name),
@@ -267,7 +268,7 @@ pub fn is_failure(subject: &Subject, attempt: &Attempt, desired: &Desired) -> bo
 /// Those in `live/`, by name.
 pub(super) type HeldCertificates = BTreeMap<CertificateName, Rc<HeldCertificate>>;
 
-/// What is asked: another digest makes the record of failures void.
+/// A digest of the request: another digest makes the record of failures void.
 pub(super) fn asked(wanted: &Wanted) -> Digest {
     asked_of(wanted, &wanted.issuance.issuer)
 }
@@ -367,8 +368,8 @@ fn attempt(
     }
 }
 
-/// The certificate that a CA is told to be replaced: one of its own with a name in common, about whose renewal it has said
-/// something, so that it knows what is meant. Let's Encrypt counts such an order against no limit.
+/// The certificate that an order replaces, as the CA is asked: one of its own with a name in common, about whose
+/// renewal it has said something, so that it knows which is meant. Let's Encrypt counts such an order against no limit.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc9773#section-5>
 fn replaced(
@@ -398,7 +399,7 @@ mod tests {
         values::{CA_PRESETS, DnsNames, FileName, KeyType},
     };
 
-    /// What is to be done, and what lies in the file of the site afterwards.
+    /// The actions for now, and the text in the site's file afterwards.
     fn orders(
         labels: &[(&str, &str)],
         observed: Option<Observed>,

@@ -1,4 +1,4 @@
-//! What is made of a page that another server shows where ours was looked for.
+//! The reading of a page that another server shows where ours was looked for.
 
 use std::net::IpAddr;
 
@@ -17,11 +17,11 @@ const PARKED: &[&str] = &[
     "diese domain",
 ];
 
-/// How much is shown of what another server says, in characters.
+/// Number of characters of another server's words that are shown.
 const SHOWN: usize = 60;
 
-/// What an answer of another server at this address is. A page inside a network is not for everybody who reads our status:
-/// at most its title is shown.
+/// The answer of another server at this address. A page inside a network is not for everybody who reads our status: at
+/// most its title is shown.
 pub fn stranger(at: IpAddr, status: u16, server: Option<&str>, page: &str) -> VisitEnd {
     let text = first_words(page);
     let lower = text.to_lowercase();
@@ -37,7 +37,7 @@ pub fn stranger(at: IpAddr, status: u16, server: Option<&str>, page: &str) -> Vi
     }
 }
 
-/// What stands between the tags of the title.
+/// The text between the tags of the title.
 fn title(page: &str) -> Option<&str> {
     // That has the same bytes at the same places.
     let lower = page.to_ascii_lowercase();
@@ -47,10 +47,10 @@ fn title(page: &str) -> Option<&str> {
     Some(&page[begin..begin + length])
 }
 
-/// How much of a page's text is kept, in characters.
+/// Number of characters of a page's text that are kept.
 const KEPT: usize = 400;
 
-/// What a page says to whoever reads it: its text in one line, without tags and what a terminal acts upon.
+/// The words of a page for its readers: its text in one line, without tags and what a terminal acts upon.
 fn first_words(page: &str) -> String {
     let mut text = String::new();
     let mut rest = page;

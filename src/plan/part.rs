@@ -15,7 +15,7 @@ use crate::{
     values::{CertificateName, Digest, FileName, Host},
 };
 
-/// What a file of a consumer's folder should hold.
+/// The wanted content of a file in a consumer's folder.
 #[derive(Debug)]
 pub(super) struct Part {
     /// The digest of its text, or why a template fails for it.
@@ -26,25 +26,25 @@ pub(super) struct Part {
     pub of: Of,
 }
 
-/// What a part is there for.
+/// The purpose of a part.
 #[derive(Debug)]
 pub(super) enum Of {
     Site(Host),
     /// The consumer as a whole; with the digest of what its template sees.
     All(&'static OwnFile, Digest),
-    /// What a server is given to start with; with the digest of what its template sees.
+    /// The first configuration of a server; with the digest of its template's view.
     Default(Digest),
 }
 
 /// A certificate that a file names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Serving {
-    /// What it is called in the consumer.
+    /// Its name in the consumer.
     pub name: CertificateName,
-    /// What it is called where it is held.
+    /// Its name where it is held.
     of: CertificateName,
     held: Rc<HeldCertificate>,
-    /// Whether it must be seen; not where clients send no name and are shown another's.
+    /// True if a client must see it; false where clients send no name and are shown another's.
     pub is_shown: bool,
 }
 
@@ -71,7 +71,7 @@ impl Serving {
         }
     }
 
-    /// Whether it is for this name.
+    /// True if it is for this name.
     pub fn covers(&self, host: &Host) -> bool {
         self.held.covers(host)
     }
@@ -85,14 +85,14 @@ impl Serving {
         self.held.digest
     }
 
-    /// Whether the consumer was given it.
+    /// True if the consumer was given it.
     pub fn is_given(&self, installed: &Installed) -> bool {
         installed.certificates.get(&self.name) == Some(&self.held.digest)
     }
 
-    /// Whether it is a newer version of what the consumer has, in the same place: such a version comes by itself, and one
-    /// that is in no place yet with the first file that names it. What the user provides lies elsewhere than ours where
-    /// the consumer reads our own folder.
+    /// True if it is a newer version of a certificate that the consumer has, in the same place: such a version comes by
+    /// itself, and a certificate that is in no place yet comes with the first file that names it. Certificates that the
+    /// user provides lie elsewhere than ours where the consumer reads our own folder.
     pub fn is_renewed_alone(&self, (consumer, installed): (&Consumer, &Installed)) -> bool {
         let has_one_place = match consumer.certificates {
             CertificateFolder::Delivered(_) => true,
@@ -101,7 +101,7 @@ impl Serving {
         has_one_place && installed.certificates.contains_key(&self.name)
     }
 
-    /// Whether the user put it there.
+    /// True if the user put it there.
     pub fn is_the_users(&self) -> bool {
         self.held.source == Source::Provided
     }
@@ -170,7 +170,7 @@ impl Part {
         })
     }
 
-    /// What is in it, with the certificate that comes with it; none where a template fails for it.
+    /// The digest of its content, with the certificate that comes with it; none where a template fails for it.
     pub fn unit(&self, to: (&Consumer, &Installed)) -> Option<Digest> {
         let text = self.text.as_ref().ok()?;
         Some(match self.brings(to) {
@@ -179,12 +179,12 @@ impl Part {
         })
     }
 
-    /// Whether its text lies there, and a certificate of the name that it names.
+    /// True if its text lies there, and a certificate of the name that it names.
     pub fn is_in_place(&self, file: &FileName, to: (&Consumer, &Installed)) -> bool {
         self.has_text(file, to.1) && self.brings(to).is_none()
     }
 
-    /// Whether its text lies there.
+    /// True if its text lies there.
     pub fn has_text(&self, file: &FileName, installed: &Installed) -> bool {
         let there = installed.files.get(file);
         there.is_some_and(|there| self.text.as_ref() == Ok(&there.digest))
@@ -215,7 +215,7 @@ pub fn site_file(host: &Host) -> FileName {
         .expect("it is plain and short enough for a file")
 }
 
-/// What a site of this file is called among those that are shut.
+/// The name of this file's site among those that are shut.
 pub(super) fn closed_name(file: &FileName) -> Option<FileName> {
     let word = file
         .as_str()

@@ -1,4 +1,4 @@
-//! What an order waits for: a pause after a failure, a CA that asks to be left alone, clocks that are too far apart.
+//! The pauses for which an order waits: after a failure, at the request of a CA, or until clocks agree.
 
 use super::{
     PlanRules, backoff,
@@ -10,17 +10,17 @@ use crate::{
     values::{CertificateName, Issuer, Retry, Timestamp},
 };
 
-/// Why a CA is asked for nothing, and until when.
+/// The reason why a CA is asked for nothing, and the end of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
     /// Until when.
     pub until: Timestamp,
-    /// Why.
+    /// The reason.
     pub problem: String,
 }
 
-/// What keeps everybody from ordering at the issuer of this certificate. Nobody can insist against that. A pause that is
-/// ours and not the CA's is no longer than the life that the certificate has left allows.
+/// The pause that keeps everybody from ordering at the issuer of this certificate. Nobody can insist against that. A
+/// pause that is ours and not the CA's is no longer than the life that the certificate has left allows.
 pub fn closed(
     name: &CertificateName,
     issuer: &Issuer,
@@ -83,13 +83,13 @@ pub(super) fn held_back(
     }
 }
 
-/// Whether a try does not count any more: what was refused for what it was may be granted with other settings, or by another
-/// version.
+/// True if a try does not count any more: a request that was refused for its content may be granted with other
+/// settings, or by another version.
 pub(super) fn is_void(attempt: &Attempt, rules: &PlanRules) -> bool {
     attempt.retry == Retry::Daily && attempt.circumstances != Some(rules.circumstances)
 }
 
-/// What of a record counts for the CA that is asked: not what is about another of its list.
+/// The part of a record that counts for the CA that is asked: nothing about another of its list.
 fn of_asked_ca<'r>(record: &'r Attempt, wanted: &Wanted) -> Option<&'r Attempt> {
     let mut issuers = wanted.issuers.iter();
     let mut is_of_list = || issuers.any(|issuer| record.asked == asked_of(wanted, issuer));
@@ -97,7 +97,7 @@ fn of_asked_ca<'r>(record: &'r Attempt, wanted: &Wanted) -> Option<&'r Attempt> 
     own.or_else(|| (!is_of_list()).then_some(record))
 }
 
-/// Whether somebody insists on it, and nobody has begun.
+/// True if somebody insists on it, and no order has begun.
 pub(super) fn is_forced(name: &CertificateName, observed: &Observed) -> bool {
     observed
         .wishes
@@ -133,7 +133,7 @@ pub fn again(
     busy.into_iter().chain(gap).fold(own, Timestamp::max)
 }
 
-/// Whether a CA is asked for nothing now that something is still wanted from.
+/// True if a CA is asked for nothing now, though something is still wanted from it.
 pub fn is_held_up(desired: &Desired, observed: &Observed, now: Timestamp) -> bool {
     let is_open = observed.busy_cas.is_empty() && observed.clock_gaps.is_empty();
     let is_missing = |name: &CertificateName| observed.lasting(name).is_none();

@@ -1,5 +1,6 @@
-//! What is known of a consumer once it was given something and looked at: what is in use, what is held back, and what is
-//! tried by halves. Pure: the daemon, the forecast of `plan`, and the proxies that tests simulate all ask here.
+//! The conclusions about a consumer that was given something and looked at: the parts in use, those held back, and
+//! those on trial by halves. Pure: the daemon, the forecast of `plan`, and the proxies that tests simulate all ask
+//! here.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,25 +12,25 @@ use crate::{
     values::{CertificateName, Timestamp},
 };
 
-/// What was there before and took more than this share of its time to be seen again may only be slow: then what is new
-/// may have been slow, too.
+/// The share of its time beyond which the earlier generation may only be slow: then the new one may have been slow,
+/// too.
 const CONCLUSIVE_SHARE: u32 = 2;
 
 /// Whom a refusal speaks against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// What came with the deployment: each of these as one.
+    /// Parts that came with the deployment: each of these as one.
     Refused(Vec<Refusal>),
     /// The edition of templates that was on trial.
     EditionRefused {
-        /// What was seen, or the consumer's own words.
+        /// The observed symptom, or the consumer's own words.
         reason: String,
     },
     /// Nobody: what was there before was refused a moment ago, too.
     Open,
     /// Nobody: the consumer may only be slow.
     Slow {
-        /// How long it took for what was there before.
+        /// Time that the earlier files took.
         took: Duration,
     },
     /// The consumer's own configuration, which its tool refuses without ours, too.
@@ -43,25 +44,26 @@ pub enum Verdict {
 pub struct Refusal {
     /// One that came alone is held back until it changes; of several, at least one is to blame.
     pub parts: BTreeSet<PartName>,
-    /// What was seen, or the consumer's own words.
+    /// The observed symptom, or the consumer's own words.
     pub reason: String,
-    /// Why that is no trouble, where some servers are known to refuse it.
+    /// The reason why that does no harm, where some servers are known to refuse it.
     pub excuse: Option<&'static str>,
 }
 
-/// What was there before, seen again.
+/// The earlier generation, seen again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenAgain {
     /// When the last of it was seen.
     pub at: Timestamp,
-    /// How long that took.
+    /// Time that it took.
     pub took: Duration,
-    /// How long it might have taken.
+    /// Time that it might have taken.
     pub within: Duration,
 }
 
 impl Deploy {
-    /// What is known once the new generation was seen. `reload` is how long the consumer took for it, where it was told.
+    /// The record once the new generation was seen. `reload` is the time that the consumer took for it, where it was
+    /// reloaded.
     pub fn proven(&self, at: Timestamp, reload: Option<Duration>) -> Installed {
         let mut installed = self.after.clone();
         accepted(&mut installed.trial, &self.after.trying);
@@ -74,7 +76,7 @@ impl Deploy {
         installed
     }
 
-    /// What is known of what lies there and the consumer is not told of: it stays in question until that starts again.
+    /// The record of files without a reload: they stay in question until the consumer starts again.
     pub fn not_told(&self, reason: String) -> Installed {
         Installed {
             progress: Progress::Unproven { reason },
@@ -82,7 +84,7 @@ impl Deploy {
         }
     }
 
-    /// What is known of what stays, though it can't be seen.
+    /// The record of files that stay, though they can't be seen.
     pub fn unproven(&self, reason: String) -> Installed {
         let mut installed = self.after.clone();
         take_edition(&mut installed.templates);
@@ -91,8 +93,8 @@ impl Deploy {
         installed
     }
 
-    /// What is known while what was there before is back, given what lies there now. The consumer has not heard of what
-    /// was new.
+    /// The record while the earlier files are back, given the present contents of the folder. The consumer was not
+    /// reloaded for the new files.
     pub fn withdrawn(&self, there: Installed) -> Installed {
         let mut installed = returned(&self.before, there);
         installed.is_own_broken = false;
@@ -112,8 +114,8 @@ impl Deploy {
         }
     }
 
-    /// What is known once the consumer's tool refused what was new, for this reason and naming these files.
-    /// `refuses_before` says whether it refuses what was there before, too. `installed` is from [`Self::withdrawn`].
+    /// The record once the consumer's tool refused the new files, for this reason and naming these files.
+    /// `refuses_before` is true if it refuses the earlier files, too. `installed` is from [`Self::withdrawn`].
     pub fn rejected(
         &self,
         mut installed: Installed,
@@ -138,7 +140,7 @@ impl Deploy {
         (installed, verdict)
     }
 
-    /// What is known once the new generation was not seen in time, and what was there before was. `installed` is from
+    /// The record once the new generation was not seen in time, and the earlier one was. `installed` is from
     /// [`Self::taken_back`].
     pub fn refused(
         &self,
@@ -201,8 +203,8 @@ fn is_file(part: &PartName, name: &str) -> bool {
 }
 
 impl TakeBack {
-    /// What is known once what was there before is back, given what lies there now. Nobody was told: the consumer does
-    /// not run.
+    /// The record once the earlier files are back, given the present contents of the folder. There was no reload: the
+    /// consumer does not run.
     pub fn taken_back(&self, there: Installed) -> Installed {
         Installed {
             progress: Progress::TakenBack,
@@ -211,7 +213,7 @@ impl TakeBack {
     }
 }
 
-/// What was known before, with what lies there now.
+/// The earlier record, with the present contents of the folder.
 fn returned(before: &Installed, there: Installed) -> Installed {
     let mut installed = Installed {
         files: there.files,
@@ -244,7 +246,7 @@ fn take_edition(templates: &mut InstalledTemplates) {
     }
 }
 
-/// What of `trying` a tool refuses as one: each file that it names alone; all of it where it names none.
+/// The parts of `trying` that a tool refuses as one: each file that it names alone; all of it where it names none.
 fn suspects(named: &BTreeSet<PartName>, trying: &Units) -> Vec<Units> {
     if named.is_empty() {
         let all = Some(trying.clone()).filter(|all| !all.is_empty());

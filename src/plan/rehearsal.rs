@@ -16,7 +16,7 @@ use crate::{
     values::{CaTable, CertificateName, ContainerName, Issuer, Timestamp},
 };
 
-/// Why an order can't be rehearsed.
+/// The reason why an order can't be rehearsed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NoRehearsal {
     /// Nobody is asked for it but us.
@@ -44,8 +44,7 @@ pub enum NoRehearsal {
     Unanswered(CertificateName),
 }
 
-/// What is asked for a certificate that is wanted, of the staging CA of the one that is asked in earnest, whether or not it
-/// is due.
+/// The order for a wanted certificate at the staging CA of the real one, whether or not the certificate is due.
 ///
 /// # Errors
 /// Says why that can't be tried out.
@@ -108,7 +107,7 @@ mod tests {
 
     const NAME: &str = "shop.org";
 
-    /// What is rehearsed for a site with these labels, on a proxy or on none.
+    /// The rehearsal for a site with these labels, on a proxy or on none.
     fn rehearsed(labels: &[(&str, &str)], is_served: bool) -> Result<Obtain, NoRehearsal> {
         let shop = labels.iter().fold(
             container("shop", 4).label("host", NAME),

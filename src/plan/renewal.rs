@@ -45,9 +45,9 @@ pub fn kept_until(held: &HeldCertificate, issuer: &Issuer, now: Timestamp) -> Op
     is_kept.then_some(until)
 }
 
-/// What is wanted of a certificate of ours that the held one is not. The held one is served until then: one from the
-/// staging CA is replaced without a gap. A profile that was not written down is believed, and so is what the CA has issued
-/// in place of one that it does not have.
+/// The first difference between a wanted certificate of ours and the held one. The held one is served until the new one
+/// is there: one from the staging CA is replaced without a gap. A held certificate without a record of its profile
+/// counts as right, and so does the profile that the CA has issued in place of one that it does not have.
 pub(super) fn changed(held: &HeldCertificate, wanted: &Wanted) -> Option<Why> {
     let issuance = &wanted.issuance;
     let profile = held.profile.as_deref();
@@ -69,7 +69,7 @@ pub fn due(certificate: &HeldCertificate) -> Timestamp {
     certificate.not_after - reserve(certificate) - earlier
 }
 
-/// What is left of a life when a renewal is due at the latest.
+/// The rest of a life when a renewal is due at the latest.
 pub(super) fn reserve(certificate: &HeldCertificate) -> Duration {
     let life = certificate.not_after.since(certificate.not_before);
     life / if life <= SHORT_LIFE { 2 } else { 3 }

@@ -13,7 +13,7 @@ use crate::{
     values::{CertificateName, ContainerName, Host, Timestamp},
 };
 
-/// Whether a certificate is for all of these names.
+/// True if a certificate is for all of these names.
 pub(super) fn is_covered<'a>(
     names: impl IntoIterator<Item = &'a Host>,
     certificate: &HeldCertificate,
@@ -34,7 +34,8 @@ pub(super) fn reader_in_need<'a>(
         .map(|consumer| &consumer.name)
 }
 
-/// Whether a consumer can use a certificate: what it is given is written by us, what it reads itself is as it lies there.
+/// True if a consumer can use a certificate: quaymaster writes anew the files that it gives; a consumer that reads them
+/// itself gets them as they lie there.
 pub(super) fn can_use(consumer: &Consumer, certificate: &HeldCertificate) -> bool {
     match consumer.certificates {
         CertificateFolder::Shared { .. } => certificate.can_be_read_there(),
@@ -59,15 +60,15 @@ pub(super) struct Index(OnceCell<Vec<(Box<str>, CertificateName)>>);
 /// A certificate that serves.
 #[derive(Clone, Debug)]
 pub(super) struct Choice<'a> {
-    /// What it is called.
+    /// Its name.
     pub name: &'a CertificateName,
-    /// What it is.
+    /// The certificate itself.
     pub certificate: &'a Rc<HeldCertificate>,
-    /// Why it is this one.
+    /// The reason for this choice.
     pub by: ChosenBy,
 }
 
-/// Why a certificate serves a host, the best reason first.
+/// The reason why a certificate serves a host, the best first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChosenBy {
     /// A label pins it.
@@ -307,8 +308,8 @@ fn by_covered(held: &HeldCertificates) -> Vec<(Box<str>, CertificateName)> {
     by_covered
 }
 
-/// How well a certificate fits: by the exact name before a wildcard, the one that is wanted before another, and the
-/// longest valid last.
+/// The fitness of a certificate: by the exact name before a wildcard, the wanted one before another, and the longest
+/// valid last.
 fn fit(
     (name, certificate): Named<'_>,
     host: &Host,
@@ -337,7 +338,7 @@ pub struct CertificateUse<'a> {
     pub instead: BTreeMap<&'a CertificateName, &'a CertificateName>,
 }
 
-/// What consumers serve of what is in force.
+/// The certificates in force that consumers serve.
 pub fn served<'a>(
     desired: &'a Desired,
     in_force: &'a InForce,
@@ -376,7 +377,7 @@ pub fn served<'a>(
 }
 
 impl ChosenBy {
-    /// Whether it serves names that it need not cover.
+    /// True if it serves names that it need not cover.
     pub(super) fn is_substitute(&self) -> bool {
         match self {
             Self::Parent(_) | Self::Master | Self::Default => true,

@@ -24,16 +24,16 @@ use crate::{
     values::{ChallengeType, Host, Issuer, Timestamp, preset_at},
 };
 
-/// What the settings say about looks before orders.
+/// The settings for looks before orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelfCheckRule {
-    /// Whether there are any.
+    /// True if there are any.
     pub is_on: bool,
-    /// Whether they name the DNS server.
+    /// True if the settings name the DNS server.
     pub is_resolver_named: bool,
 }
 
-/// How the names of one order are looked at.
+/// The way to look at the names of one order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelfCheck {
     /// Challenge by which the CA is shown that the names are ours. Of names that are proven by DNS, nothing but CAA records is looked at: the
@@ -41,11 +41,11 @@ pub struct SelfCheck {
     pub method: ChallengeType,
     /// Whether the CA issues for what is reached from everywhere alone.
     pub is_public: bool,
-    /// Whether the settings name the DNS server.
+    /// True if the settings name the DNS server.
     pub is_resolver_named: bool,
-    /// Whether a CA has issued for these names already.
+    /// True if a CA has issued for these names already.
     pub was_validated: bool,
-    /// Whether that certificate is near its end: the look holds nothing up any more, since it may be wrong.
+    /// True if that certificate is near its end: the look holds nothing up any more, since it may be wrong.
     pub is_urgent: bool,
     /// The domains by which CAA records name the CA; none where these are not known.
     pub identities: &'static [&'static str],
@@ -82,7 +82,7 @@ impl WebPorts {
     }
 }
 
-/// How the names of a certificate are looked at before a CA is asked; nothing where they are not.
+/// The look at a certificate's names before a CA is asked; none where they are not looked at.
 pub fn self_check(
     rule: SelfCheckRule,
     wanted: &Wanted,
@@ -121,7 +121,7 @@ pub(super) fn first_check(
     })
 }
 
-/// How many addresses of each kind are looked at: a CA takes one of them.
+/// Number of addresses of each kind that are looked at: a CA takes one of them.
 const MOST_VISITS: usize = 4;
 
 impl SelfCheck {
@@ -192,20 +192,21 @@ impl SelfCheck {
     }
 }
 
-/// How long the looks at all names of one order may take, which holds its place at the CA meanwhile: what is well answers
-/// within a second, and an address that is silent is known after some. What is not known by then holds nothing up.
+/// The longest time for the looks at all names of one order, which holds its place at the CA meanwhile: a healthy
+/// server answers within a second, and an address that is silent is known after some. Names that are not known by then
+/// hold nothing up.
 pub const LOOK_LIMIT: Duration = Duration::from_secs(20);
 
-/// How often an answer may lead on, and how long such a URL may be, at Let's Encrypt.
+/// Number of times that an answer may redirect, and the length of such a URL, at Let's Encrypt.
 const MOST_REDIRECTS: usize = 10;
 const LONGEST_URL: usize = 2000;
 
-/// What a look at one name means.
+/// The meaning of a look at one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameVerdict {
     /// A CA would see what we show.
     Seen,
-    /// That can't be told from here; why. What the proxies answer at their own addresses counts.
+    /// The look from here does not show it; why. What the proxies answer at their own addresses counts.
     Unsure(String),
     /// A CA would not; why, and what to do.
     Unseen(String),
@@ -216,7 +217,7 @@ pub enum NameVerdict {
 #[error("{}; the CA was not asked for anything. If that is so inside your own network alone, set self-check=off", .0.iter().map(|(name, problem)| format!("{name}: {problem}")).collect::<Vec<_>>().join("; "))]
 pub struct SelfCheckFailed(pub Vec<(Host, String)>);
 
-/// What a look at one name means.
+/// Judges a look at one name.
 pub fn judge(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameVerdict {
     match strictly(look, check, account) {
         // A name may look otherwise from inside a network: what a CA could validate before must not run out for that.
@@ -225,10 +226,10 @@ pub fn judge(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameV
     }
 }
 
-/// How much of a TXT record is told, in characters: a proof has 43.
+/// Number of characters of a TXT record that are shown: a proof has 43.
 const LONGEST_TEXT: usize = 60;
 
-/// What the TXT records mean that are where a CA looks for the proof of a name, which has to be this one.
+/// Judges the TXT records that are where a CA looks for the proof of a name, which has to be this one.
 pub fn judge_proofs(found: &Result<BTreeSet<String>, LookupFault>, proof: &str) -> NameVerdict {
     match found {
         Ok(found) if found.contains(proof) => NameVerdict::Seen,
@@ -291,7 +292,7 @@ fn of_caa(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameVerd
     }
 }
 
-/// Whether the CA would meet the same, whomever it asks.
+/// True if the CA would meet the same, whichever server it asks.
 fn is_of_zone(fault: &LookupFault) -> bool {
     match fault {
         LookupFault::NoName
@@ -370,8 +371,8 @@ fn of_visits(look: &NameLook, check: &SelfCheck) -> NameVerdict {
     }
 }
 
-/// Whether something else answers than we do. What takes no connections from here may well take a CA's; once one was
-/// answered and leads on, that holds no more.
+/// True if another server answers in our place. A server that takes no connections from here may well take a CA's; once
+/// one was answered with a redirect, that holds no more.
 fn is_wrong(visit: &Visit) -> bool {
     match &visit.end {
         VisitEnd::Ours | VisitEnd::Late => false,
@@ -381,7 +382,7 @@ fn is_wrong(visit: &Visit) -> bool {
     }
 }
 
-/// What answers in our place, by the record that leads there, and what to do.
+/// The server that answers in our place, by the record that leads there, and the remedy.
 fn instead(look: &NameLook, wrong: &Visit, ours: Option<IpAddr>) -> String {
     let (is_name, at) = (look.name.address().is_none(), wrong.at);
     let record = match (is_name, at) {

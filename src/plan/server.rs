@@ -6,18 +6,18 @@ use crate::{
     observe::{Installed, PartName},
 };
 
-/// What all files of a proxy are made from.
+/// The inputs of all files of a proxy.
 #[derive(Clone, Copy)]
 pub(super) struct Server<'a> {
     pub consumer: &'a Consumer,
     pub proxy: &'a Proxy,
     pub gate: &'a Gate,
-    /// Whether its files have it listen on IPv6, too.
+    /// True if its files have it listen on IPv6, too.
     pub listens_ipv6: bool,
 }
 
-/// Whether a server listens on IPv6: where it was seen to take the file that is the first to, as long as its networks
-/// give it an address; and where it is reached by such an address alone, since nothing could be seen of it otherwise.
+/// True if a server listens on IPv6: where it was seen to take the file that is the first to, as long as its networks
+/// give it an address; and where such an address is the only way to it, since nothing could be seen of it otherwise.
 pub(super) fn listens_ipv6(consumer: &Consumer, installed: &Installed) -> bool {
     let Some(proxy) = &consumer.proxy else {
         return false;

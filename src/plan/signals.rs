@@ -1,4 +1,4 @@
-//! What comes of signals: a server that ends of one is not told by it again and again.
+//! The results of signals: a server that ends by a signal does not get it again and again.
 
 use std::{rc::Rc, time::Duration};
 
@@ -8,14 +8,14 @@ use crate::{
     values::{Signal, Timestamp},
 };
 
-/// A container that ends within this of a signal, without having shown what it was told of, ended of the signal. The init
-/// of s6-overlay, which does, lets its services end first and gives them three seconds.
+/// A container that ends within this of a signal, without having shown the new files, ended by the signal. The init of
+/// s6-overlay, which does, lets its services end first and gives them three seconds.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// So many ends in a row are no chance any more.
 const MOST_ENDS: u32 = 2;
 
-/// What is known of the signals, once the consumer is seen as it is at `now`.
+/// The results of the signals, once the consumer is seen as it is at `now`.
 pub(super) fn seen(consumer: &Consumer, installed: &Installed, now: Timestamp) -> Signals {
     let known = &installed.signals;
     if known.of != Some(consumer.made_of) {
@@ -43,12 +43,12 @@ pub(super) fn seen(consumer: &Consumer, installed: &Installed, now: Timestamp) -
     }
 }
 
-/// Whether what it was told of was seen before it ended.
+/// True if the files of the signal were seen before it ended.
 fn was_followed(installed: &Installed, sent: Sent, end: Timestamp) -> bool {
     matches!(installed.progress, Progress::Proven { at } if sent.at < at && at < end)
 }
 
-/// The consumer as it can be told: one that ends of its signal gets none.
+/// The consumer without a signal that ends it.
 pub(super) fn in_force(consumer: &Rc<Consumer>, signals: &Signals) -> Rc<Consumer> {
     match hopeless(consumer, signals) {
         None => Rc::clone(consumer),
@@ -69,7 +69,7 @@ fn hopeless(consumer: &Consumer, signals: &Signals) -> Option<Signal> {
     }
 }
 
-/// What is told of a consumer that ends of its signal.
+/// The complaint about a consumer that ends by its signal.
 pub(super) fn complaint(consumer: &Consumer, signals: &Signals) -> Option<Complaint> {
     let signal = hopeless(consumer, signals)?;
     let (ended, seconds) = (signals.ended, ENDS_WITHIN.as_secs());
@@ -123,7 +123,7 @@ mod tests {
             }
         }
 
-        /// One more app, so that there is something to tell; and what is planned then.
+        /// One more app, so that there is something to deploy; and the plan then.
         fn grown(&mut self) -> Plan {
             self.apps += 1;
             self.now = self.now + Duration::from_secs(60);
@@ -144,7 +144,7 @@ mod tests {
             )
         }
 
-        /// What comes of a signal: it ends, and what was started in its place shows everything.
+        /// Simulates a signal that ends the server, whose successor shows everything.
         fn ends_of(&mut self, deploy: Deploy) {
             let mut deploy = deploy;
             deploy.after.signals.last = Some(Sent {

@@ -61,7 +61,7 @@ impl<'a> Slots<'a> {
         slots
     }
 
-    /// Whether one more order may be made. Nobody is asked for what is self-signed.
+    /// True if one more order may be made. No CA is asked for self-signed certificates.
     pub(super) fn is_free(&self, issuer: &Issuer) -> bool {
         let Some(directory) = issuer.directory() else {
             return true;
@@ -75,13 +75,13 @@ impl<'a> Slots<'a> {
         self.running(directory) - of_helpers < most
     }
 
-    /// How many orders a CA may have under way.
+    /// Number of orders that a CA has under way.
     pub(super) fn running(&self, directory: &str) -> usize {
         let running = self.running.get(directory);
         running.map_or(0, |running| running.all) + self.anywhere
     }
 
-    /// How many of these are of a project.
+    /// Number of these that are a project's.
     pub(super) fn running_of(&self, directory: &str, project: Option<&str>) -> usize {
         let running = self.running.get(directory);
         let own = running.and_then(|running| running.by_project.get(&project));

@@ -1,4 +1,4 @@
-//! What a CA suggests about renewals, and what is made of it: nothing that it says, or does not say, costs a certificate.
+//! The use of a CA's suggestions about renewals: nothing that the CA says, or does not say, costs a certificate.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc9773>
 
@@ -10,8 +10,8 @@ use crate::{
     values::{Digest, Timestamp},
 };
 
-/// CAs date what they issue back, by an hour most often, and tell of a revocation by a window in the past: one that begins
-/// this long before the certificate may still be meant.
+/// CAs set back the beginning of their certificates, by an hour most often, and announce a revocation by a window in
+/// the past: a window that begins this long before the certificate may still be meant.
 const EARLIER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A successor that was ordered because a CA suggested it is left alone for this share of its life, whatever the CA

@@ -1,4 +1,4 @@
-//! The turns of a first certificate, told step by step, and what every test of plans begins with.
+//! The turns of a first certificate, step by step, and the beginning of every test of plans.
 
 mod cas;
 mod certificates;

@@ -71,7 +71,7 @@ fn best<'a>(
     choices.min_by_key(|choice| Reverse(covered(choice)))
 }
 
-/// Whether a server that reads our own folder finds it there under the name that it looks for.
+/// True if a server that reads our own folder finds it there under the name that it looks for.
 fn is_where_it_is_read(consumer: &Consumer, name: &CertificateName, choice: &Choice<'_>) -> bool {
     match consumer.certificates {
         CertificateFolder::Shared { .. } => {
@@ -90,7 +90,7 @@ fn of<'c>(
     uses.filter(move |(_, used)| used.certificate == *name)
 }
 
-/// The serial number that must be seen for each name of a used certificate: where the server does not tell names apart,
+/// The serial number that must be seen for each name of a used certificate: where the server shows all names the same,
 /// for one of them.
 pub(super) fn serials<'c>(
     consumer: &'c Consumer,
@@ -107,7 +107,7 @@ pub(super) fn serials<'c>(
         .take(most)
 }
 
-/// What is told of a server that has no room for all that it asks for.
+/// The complaint about a server that has no room for all that it asks for.
 pub(super) fn complaints(consumer: &Consumer) -> Vec<Complaint> {
     let mut without: Vec<_> = consumer.uses.values().collect();
     let with = with_room(consumer);

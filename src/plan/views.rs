@@ -16,7 +16,7 @@ const SHM: &str = "/dev/shm";
 /// Where the engine's DNS is found by containers on networks that users make.
 const DNS: &str = "127.0.0.11";
 
-/// What the templates of the proxy's own files see. `certificate` is what clients get that send no name.
+/// The view for the templates of the proxy's own files. `certificate` is the one for clients that send no name.
 pub(super) fn proxy(
     server: Server<'_>,
     certificate: Option<(&CertificateName, Shelf)>,
@@ -43,7 +43,7 @@ pub(super) fn proxy(
     }
 }
 
-/// What the template of the mark sees.
+/// The view for the template of the mark.
 pub(super) fn mark(server: Server<'_>, mark_host: &str, mark: u64) -> MarkView {
     MarkView {
         http_port: server.proxy.http_port,
@@ -53,8 +53,8 @@ pub(super) fn mark(server: Server<'_>, mark_host: &str, mark: u64) -> MarkView {
     }
 }
 
-/// What the views of all sites of a server have in common: where this is the same, their files differ only by the site
-/// and its certificate.
+/// The facts that the views of all sites of a server have in common: where these are the same, their files differ only
+/// by the site and its certificate.
 #[derive(Clone, Copy, Hash)]
 pub(super) struct ServerFacts<'a> {
     listens_ipv6: bool,
@@ -96,7 +96,7 @@ impl<'a> ServerFacts<'a> {
     }
 }
 
-/// What the template of a site sees, of which `certificate` is served.
+/// The view for the template of a site, of which `certificate` is served.
 pub(super) fn site(
     server: Server<'_>,
     host: &Host,
@@ -179,8 +179,8 @@ fn certificate(
     }
 }
 
-/// What plain requests get. Where they are to be kept off, they are never served only because the certificate is late,
-/// and never sent to one that browsers refuse.
+/// The answer to plain requests. Where these are to be kept off, they are never served only because the certificate is
+/// late, and never redirected to one that browsers refuse.
 fn plain(tls: Tls, trusted: bool) -> &'static str {
     match (tls, trusted) {
         (Tls::Both | Tls::Off, _) => "serve",

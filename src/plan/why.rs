@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Why something is done. A closed set: log, command plans, status and metrics print these.
+/// The reason why something is done. A closed set: log, command plans, status and metrics print these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
@@ -39,7 +39,7 @@ pub enum Why {
 }
 
 impl Why {
-    /// Whether anything in the consumer's folders becomes another.
+    /// True if anything in the consumer's folders changes by it.
     pub(super) fn changes_folders(self) -> bool {
         matches!(
             self,

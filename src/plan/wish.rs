@@ -1,4 +1,4 @@
-//! How a wish for a renewal ends with which nothing is to be begun.
+//! The end of a wish for a renewal with which nothing is to be begun.
 
 use super::{
     PlanRules,
@@ -16,7 +16,7 @@ use crate::{
     values::{CertificateName, Timestamp},
 };
 
-/// How a wish ends with which nothing is to be begun; nothing while it is, or can be as soon as a proxy answers.
+/// The end of a wish with which nothing is to be begun; none while it is, or can be as soon as a proxy answers.
 pub fn answer(
     name: &CertificateName,
     desired: &Desired,

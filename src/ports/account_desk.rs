@@ -1,4 +1,4 @@
-//! What people do with our account at a CA by commands.
+//! The account at a CA, as people manage it by commands.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub trait AccountDesk {
     /// When it can't be read.
     fn kept(&self) -> Result<Option<KeptAccount>, AuthorityError>;
 
-    /// What the CA says about the account. None is made.
+    /// Reads the CA's data about the account. No account is made.
     ///
     /// # Errors
     /// When there is none, or the CA does not say.
@@ -55,7 +55,7 @@ pub trait AccountDesk {
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.5>
     async fn roll_over(&self) -> Result<RolledOver, AuthorityError>;
 
-    /// Has the CA take no request of the account any more, and puts its record aside; tells where that is. One that is
+    /// Has the CA take no request of the account any more, and puts its record aside; returns the new path. One that is
     /// deactivated already is put aside alone.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.6>
@@ -77,11 +77,11 @@ pub struct Revocation<'a> {
     pub leaf: &'a [u8],
     /// Its key in PEM, where that is at hand.
     pub key: Option<&'a Secret>,
-    /// Why.
+    /// The reason.
     pub reason: RevocationReason,
 }
 
-/// How a certificate came to be revoked.
+/// The way in which a certificate came to be revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Revoked {
@@ -98,13 +98,13 @@ pub enum Revoked {
 pub struct RegisteredAccount {
     /// Where it is.
     pub url: String,
-    /// What was done.
+    /// The outcome.
     pub outcome: RegistrationOutcome,
     /// The e-mail address of the settings, if the CA did not take it.
     pub refused_email: Option<RefusedEmail>,
 }
 
-/// What was done so that an account is there.
+/// The outcome of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RegistrationOutcome {
@@ -121,28 +121,28 @@ pub enum RegistrationOutcome {
 /// An account as it lies on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeptAccount {
-    /// Where it is; none until the CA has told.
+    /// The account's URL; none until the CA has given it.
     pub url: Option<String>,
-    /// What kind of key it has, as the setting `key-type` names it.
+    /// The kind of its key, as the setting `key-type` names it.
     pub key_type: String,
-    /// What its key is known by.
+    /// The thumbprint by which its key is known.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc7638#section-3>
     pub thumbprint: String,
-    /// The e-mail address that the CA was told.
+    /// The e-mail address that the CA has.
     pub email: Option<String>,
-    /// Whether another key was begun to be put in place of this one, and nobody has found out yet which counts.
+    /// True if a change to another key was begun, and it is not known yet which key counts.
     pub is_key_changing: bool,
 }
 
-/// What a CA says about an account, and about itself.
+/// A CA's data about an account, and about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SeenAccount {
-    /// How the account is.
+    /// The account's status.
     pub status: AccountStatus,
     /// Where the CA writes to.
     pub contact: Vec<String>,
-    /// Whether the terms were agreed to, where the CA says so.
+    /// True if the terms were agreed to, where the CA says so.
     pub terms_agreed: Option<bool>,
     /// Where the terms are.
     pub terms: Option<String>,
@@ -150,7 +150,7 @@ pub struct SeenAccount {
     pub caa_identities: Vec<String>,
 }
 
-/// How an account is.
+/// The status of an account.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.2>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -166,13 +166,13 @@ pub enum AccountStatus {
     Unknown,
 }
 
-/// What a change of the key came to.
+/// The result of a change of the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RolledOver {
     /// The account's URL, which is the same.
     pub url: String,
-    /// What the new key is known by.
+    /// The thumbprint by which the new key is known.
     pub thumbprint: String,
-    /// Whether it was begun before, by a command that was cut off, and has ended now.
+    /// True if a command that was cut off had begun the change, and it has ended now.
     pub was_begun: bool,
 }

@@ -11,7 +11,7 @@ pub trait Accounts {
     fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError>;
     /// Keeps the account at a CA.
     fn keep_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError>;
-    /// Puts an account that is not to be used away under another name, which is told: its key may still be wanted.
+    /// Puts an account that is not to be used away under another name, which is reported: its key may still be wanted.
     fn set_account_aside(&self, directory: &str, reason: AsideReason)
     -> Result<PathBuf, DiskError>;
     /// Keeps other processes from changing the account at a CA, as long as the result is there; nothing while another
@@ -33,19 +33,19 @@ impl AccountHold {
     }
 }
 
-/// Why an account is put away.
+/// The reason why an account is put away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsideReason {
     /// It can't be read.
     Damaged,
     /// Its CA takes no request of it any more.
     Deactivated,
-    /// It was begun and never told to have been made, and another takes its place.
+    /// It was begun without an answer of the CA that it was made, and another account replaces it.
     Replaced,
 }
 
 impl AsideReason {
-    /// What is added to the name of its file.
+    /// The ending that its file's name gets.
     pub fn ending(self) -> &'static str {
         match self {
             Self::Damaged => "damaged",

@@ -41,11 +41,11 @@ pub trait Authority {
     /// The URL of its directory: what it is known by.
     fn directory(&self) -> &str;
 
-    /// Whether terms still have to be agreed to: `None` when the settings agree or an account exists, else where the
-    /// CA says its terms are, or its directory where it can't be asked.
+    /// The terms that still have to be agreed to: `None` when the settings agree or an account exists, else the URL of
+    /// the CA's terms, or its directory where it can't be asked.
     async fn terms_to_agree(&self) -> Option<String>;
 
-    /// The e-mail address of the settings, if this CA was told it and does not take it.
+    /// The e-mail address of the settings, if this CA got it and does not take it.
     fn refused_email(&self) -> Option<RefusedEmail>;
 
     /// The URL of our account there, as far as it is written down here; nobody is asked.
@@ -53,7 +53,7 @@ pub trait Authority {
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
     fn account_url(&self) -> Option<String>;
 
-    /// How far our clock is off, as the last answer with a date showed, where that is too far to order anything.
+    /// The gap between our clock and the CA's, by the last answer with a date, where it is too large to order anything.
     fn clock_gap(&self) -> Option<ClockGap>;
 
     /// Gets everything ready that a new order needs: the account, and clocks that agree. What follows at once is the
@@ -78,7 +78,7 @@ pub trait Authority {
     async fn renewal_info(&self, id: &CertificateId) -> RenewalAnswer;
 }
 
-/// What is asked for by a new order.
+/// The content of a new order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AskedOrder<'a> {
     /// The names of the certificate.
@@ -104,10 +104,10 @@ impl<'a> AskedOrder<'a> {
     }
 }
 
-/// What a CA says about the renewal of a certificate.
+/// A CA's answer about the renewal of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewalAnswer {
-    /// What came.
+    /// The answer itself.
     pub said: RenewalSaid,
     /// Its Retry-After, if it sent one.
     pub retry_after: Option<Duration>,
@@ -134,10 +134,10 @@ pub trait Order {
     /// Where it can be found again.
     fn url(&self) -> &str;
 
-    /// What the CA offers for each name that it has to be shown; empty when every name is authorized already.
+    /// The CA's offers for each name that has to be proven; empty when every name is authorized already.
     async fn offers(&mut self) -> Result<Vec<Offer>, AuthorityError>;
 
-    /// Tells the CA to look at the challenges of this type, and waits until each name is authorized. Errors tell each
+    /// Tells the CA to look at the challenges of this type, and waits until each name is authorized. Errors have each
     /// name's own problem.
     async fn authorize(&mut self, kind: ChallengeType) -> Result<(), AuthorityError>;
 
@@ -159,7 +159,7 @@ pub trait Order {
     ) -> Result<String, AuthorityError>;
 }
 
-/// What a CA that is too busy, or limits how often we may ask, does not want to be asked.
+/// The scope of a CA's pause: everything that it does not want to be asked while it is busy, or limits requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The same once more: its limits are those of names, most often.
@@ -170,7 +170,7 @@ pub enum Scope {
     Ca,
 }
 
-/// Why the CA did not do what was asked.
+/// The reason why the CA did not do what was asked.
 #[derive(Debug, Error)]
 pub enum AuthorityError {
     /// It can't be reached, or breaks off.
@@ -178,7 +178,7 @@ pub enum AuthorityError {
     Unreachable {
         /// The CA's directory URL.
         directory: String,
-        /// What the attempt said.
+        /// The error of the attempt.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It is there and too busy, or limits how often we may ask.
@@ -202,7 +202,7 @@ pub enum AuthorityError {
     NotAcme {
         /// The CA's directory URL.
         directory: String,
-        /// What came instead.
+        /// The problem with the answer.
         problem: String,
     },
     /// It refuses, with a problem document.
@@ -223,7 +223,7 @@ pub enum AuthorityError {
     NoChallenge {
         /// The name.
         name: Host,
-        /// What was chosen.
+        /// The chosen type.
         kind: ChallengeType,
         /// The types that it offers.
         offered: String,
@@ -244,9 +244,9 @@ pub enum AuthorityError {
          CA should know"
     )]
     OtherOrder {
-        /// What was asked for.
+        /// The names in the request.
         asked: String,
-        /// What the order is for.
+        /// The names in the order.
         answered: String,
     },
     /// It looked at the names and did not find what it needs.
@@ -255,9 +255,9 @@ pub enum AuthorityError {
     /// It took too long.
     #[error("the CA did not finish {what} within {limit:?}")]
     TooSlow {
-        /// What was waited for.
+        /// The awaited thing.
         what: &'static str,
-        /// How long.
+        /// The longest time for it.
         limit: Duration,
     },
     /// Our clock and its clock are too far apart: what it issues would count as expired, or as not valid yet.
@@ -288,7 +288,7 @@ pub enum AuthorityError {
     ExternalAccount {
         /// The CA's directory URL.
         directory: String,
-        /// What is wrong about it.
+        /// The fault in it.
         fault: ExternalAccountFault,
         /// The CA's words.
         detail: String,
@@ -296,22 +296,22 @@ pub enum AuthorityError {
     /// Something on our side of the exchange: a key, a request, an account on disk.
     #[error("{what}")]
     Ours {
-        /// What could not be done.
+        /// The attempted work.
         what: String,
-        /// Why.
+        /// The error behind it, if there is one.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
 }
 
-/// What is wrong about the account at a CA's web site to which ours is to belong.
+/// The fault in the settings of an external account, to which ours is to belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExternalAccountFault {
     /// Nothing is set.
     Missing,
-    /// What is set is not what the CA gave out.
+    /// The settings differ from what the CA gave out.
     Wrong,
-    /// What is set made an account before, and makes no other.
+    /// The settings made an account before, and make no other.
     Used,
 }
 
@@ -361,7 +361,7 @@ fn has(profiles: &[String]) -> String {
 }
 
 impl AuthorityError {
-    /// Whether the CA is there and does not do what was asked, so that something has to change.
+    /// True if the CA is there and rejects the request, so that something has to change.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,

@@ -29,7 +29,7 @@ pub trait CertificateStore {
     /// When it does not pass its checks, as while somebody puts it there.
     fn held_now(&self, name: &CertificateName) -> Result<Option<HeldCertificate>, DiskError>;
 
-    /// What keeps certbot from putting a certificate of this name into `live/`: something that it did not put there.
+    /// The path in `live/` that keeps certbot from putting a certificate of this name there: certbot did not make it.
     fn in_certbots_way(&self, name: &CertificateName) -> Option<PathBuf>;
 
     /// Mends what a look found. What is as it should be by now is left alone.
@@ -38,8 +38,8 @@ pub trait CertificateStore {
     /// Nothing that was live before has changed when it fails.
     fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError>;
 
-    /// Begins to watch `provided/` and `live/`, and tells when something there may have changed, be it by us, until neither
-    /// can be watched any more. Misses nothing from here on: look after it.
+    /// Begins to watch `provided/` and `live/`, and reports when something there may have changed, be it by us, until
+    /// neither can be watched any more. Misses nothing from here on: look after it.
     ///
     /// # Errors
     /// When `provided/` can't be watched.
@@ -76,7 +76,7 @@ pub trait CertificateStore {
     fn delete(&self, name: &CertificateName) -> Result<(), DiskError>;
 }
 
-/// What a look at the folders of certificates found.
+/// The findings of a look at the folders of certificates.
 #[derive(Debug, Default)]
 pub struct Certificates {
     /// Those in `live/` that pass their checks; in place of one that does not, its second copy where that does.
@@ -85,22 +85,22 @@ pub struct Certificates {
     pub provided: BTreeMap<CertificateName, Rc<HeldCertificate>>,
     /// Those that are archived, as they were then; they are checked when they are restored.
     pub archived: BTreeMap<CertificateName, Rc<ArchivedCertificate>>,
-    /// What is to be mended.
+    /// The repairs that are needed.
     pub repairs: BTreeMap<CertificateName, Repair>,
     /// Those that are there and that the system did not let us read: what was known of them before still counts.
     pub unread: BTreeSet<(Shelf, CertificateName)>,
-    /// What is wrong with those in `live/` that can neither be served nor mended.
+    /// The problems of certificates in `live/` that can neither be served nor mended.
     pub wrecks: BTreeMap<CertificateName, DiskError>,
-    /// What else is wrong.
+    /// All other problems.
     pub faults: Vec<DiskError>,
 }
 
-/// What is to be mended about a certificate.
+/// A repair of a certificate.
 #[derive(Debug)]
 pub enum Repair {
     /// The live one can't be used; its second copy can.
     Live {
-        /// What is wrong with the live one.
+        /// The problem with the live one.
         problem: DiskError,
     },
     /// The live one is whole; its second copy is missing, damaged, or of an older one.
@@ -112,7 +112,7 @@ pub enum Repair {
 /// A certificate that was obtained and is not stored yet.
 #[derive(Debug)]
 pub struct NewCertificate<'a> {
-    /// What it will be called.
+    /// Its future name.
     pub name: &'a CertificateName,
     /// The names it must cover.
     pub names: &'a BTreeSet<Host>,

@@ -1,4 +1,4 @@
-//! How a CA can be shown that a name is ours.
+//! The challenges by which a CA sees that a name is ours.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::AuthorityError;
 use crate::values::{ChallengeType, Host};
 
-/// What a CA offers for one name that has to be proven.
+/// A CA's offer for one name that has to be proven.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.4>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// The name.
     pub name: Host,
-    /// What has to be shown for each type of challenge that can be met.
+    /// The response to show for each type of challenge that can be met.
     pub responses: BTreeMap<ChallengeType, Response>,
     /// The types of all challenges, for people.
     pub types: String,
@@ -46,11 +46,11 @@ impl Offer {
 pub struct Challenge {
     /// The name it is about.
     pub name: Host,
-    /// What must be seen before the CA is told to look.
+    /// The response that must be seen before the CA is asked to look.
     pub response: Response,
 }
 
-/// What a CA has to see.
+/// A response for which a CA looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
     /// A text at `/.well-known/acme-challenge/TOKEN` of the name.
@@ -83,7 +83,7 @@ impl Response {
         }
     }
 
-    /// What is written down of it before it is shown, at this table `[dns.NAME]` where it is a record.
+    /// The record of it that is written before it is shown, with this table `[dns.NAME]` where it is a TXT record.
     pub fn shown(&self, dns: Option<&str>) -> ShownResponse {
         match self {
             Self::Http { token, .. } => ShownResponse::Http {

@@ -13,10 +13,10 @@ use crate::{
 
 /// Folders of consumers, as far as they are mounted here: rendered files, and copies of their certificates.
 pub trait ConsumerFolders {
-    /// Whether it is certain that there is no such file: not where a link may lead to it, which we don't follow.
+    /// True if there is certainly no such file: false where a link may lead to it, which quaymaster does not follow.
     fn is_missing(&self, file: &SharedPath) -> bool;
 
-    /// What lies in a consumer's folders: our record of it, corrected by a look at the files themselves.
+    /// Reads the contents of a consumer's folders: our record of them, corrected by a look at the files themselves.
     fn installed(&self, place: &ConsumerPlace<'_>) -> Result<Installed, DiskError>;
     /// Puts everything new beside its place, where the consumer does not read it: a full disk is found out before
     /// anything has changed. What is for the inside of a container is returned, and is to be sent first of all.
@@ -26,8 +26,8 @@ pub trait ConsumerFolders {
         change: &Change<'_>,
     ) -> Result<Option<Parcel>, DiskError>;
     /// Writes the record down, and with it what is there now, so that it can come back; then puts what was staged into
-    /// its place, each in one rename. What an open journal holds from before stays in it. Returned is what has the same
-    /// done inside a container: it is to be sent before anybody is told.
+    /// its place, each in one rename. What an open journal holds from before stays in it. Returned is the parcel for
+    /// the same inside a container: it is to be sent before any reload.
     fn switch(
         &self,
         place: &ConsumerPlace<'_>,
@@ -62,7 +62,7 @@ pub struct ConsumerPlace<'a> {
     pub config: Option<&'a SharedPath>,
     /// The one file that is written there as long as its user has written none; none for a proxy, whose files are ours.
     pub default: Option<DefaultPlace<'a>>,
-    /// How copies of just its own certificates lie there; none where it reads our folder.
+    /// The layout of copies of just its own certificates; none where it reads our folder.
     pub certificates: Option<CertificatePlace<'a>>,
     /// Who is to own the keys of these; none for our own user.
     pub owner: Option<Owner>,
@@ -78,13 +78,13 @@ impl<'a> ConsumerPlace<'a> {
 /// A configuration that is ours as long as nobody changes it.
 #[derive(Clone, Copy, Debug)]
 pub struct DefaultPlace<'a> {
-    /// What it is called.
+    /// The file's name.
     pub file: &'a FileName,
     /// Files of the user's beside it that matter to it.
     pub beside: &'a [FileName],
 }
 
-/// How copies of certificates lie in a consumer.
+/// The layout of copies of certificates in a consumer.
 #[derive(Clone, Copy, Debug)]
 pub struct CertificatePlace<'a> {
     /// Where.
@@ -93,7 +93,7 @@ pub struct CertificatePlace<'a> {
     pub layout: &'a Layout,
     /// The mode of those that hold a key.
     pub key_mode: u32,
-    /// Whether they belong to whoever owns the folder, where that is not root.
+    /// True if they belong to the owner of the folder, where that is not root.
     pub is_owner_of_folder: bool,
 }
 
@@ -118,9 +118,9 @@ pub struct Parcel {
     pub container: ContainerId,
     /// The folder in it; made where there is none.
     pub folder: PathBuf,
-    /// What is put there, by paths in that folder, in this order. Each takes the place of whatever is there.
+    /// The items, by paths in that folder, in this order. Each replaces whatever is there.
     pub items: Vec<(PathBuf, Item)>,
-    /// Whether that may be a folder with all that is in it. Where it may not, the engine refuses.
+    /// True if the replaced thing may be a folder with all its content. Where it may not, the engine refuses.
     pub may_replace_folders: bool,
 }
 
@@ -134,7 +134,7 @@ pub enum Item {
     },
     /// A file.
     File {
-        /// What is in it.
+        /// The content.
         text: Secret,
         /// Its mode, from its beginning.
         mode: u32,
@@ -145,7 +145,7 @@ pub enum Item {
     Link(PathBuf),
 }
 
-/// What is changed in a consumer's folders.
+/// A change in a consumer's folders.
 #[derive(Clone, Copy, Debug)]
 pub struct Change<'a> {
     /// Files to write, with their texts.

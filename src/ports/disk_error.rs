@@ -1,4 +1,4 @@
-//! Why something in a folder could not be read or written.
+//! The errors of reading and writing in folders.
 
 use std::{io, path::PathBuf};
 
@@ -6,17 +6,17 @@ use thiserror::Error;
 
 use crate::values::{Owner, Timestamp};
 
-/// Why something could not be read or written.
+/// The reason why something could not be read or written.
 #[derive(Debug, Error)]
 pub enum DiskError {
     /// The system said no.
     #[error("can't {doing} {}", path.display())]
     Io {
-        /// What was being done.
+        /// The attempted work.
         doing: &'static str,
         /// To which file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file of ours is not as we wrote it.
@@ -24,7 +24,7 @@ pub enum DiskError {
     Damaged {
         /// Which file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// A key that others may read.
@@ -42,9 +42,9 @@ pub enum DiskError {
     Owner {
         /// Which file.
         path: PathBuf,
-        /// To whom.
+        /// The owner that it should have.
         owner: Owner,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A certificate that passes its checks, and begins later.
@@ -71,7 +71,7 @@ pub enum DiskError {
         owner: u32,
         /// The number of its group.
         group: u32,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A certificate that does not pass its checks.

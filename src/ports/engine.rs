@@ -22,7 +22,7 @@ pub trait Engine {
         &self,
     ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError>;
 
-    /// All bearers that concern us, running or not, each as inspect tells it.
+    /// All bearers that concern us, running or not, each from inspect's answer.
     async fn bearers(&self, interest: &Interest) -> Result<Vec<Bearer>, EngineError>;
 
     /// One bearer by id or name, with those variables of it that are read; `None` when there is none.
@@ -55,20 +55,20 @@ pub trait Engine {
     /// Ends the container and starts it again.
     async fn restart(&self, container: &ContainerId) -> Result<(), EngineError>;
 
-    /// Whether the engine still answers, within a few seconds; an open event stream alone does not tell.
+    /// Checks that the engine still answers, within a few seconds; an open event stream alone does not show that.
     async fn ping(&self) -> Result<(), EngineError>;
 }
 
-/// What came of words that were run in a container.
+/// The result of a command that was run in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
     /// The exit code.
     pub code: i64,
-    /// What they wrote to both streams, at most 64 KiB, with what is no UTF-8 replaced.
+    /// Its output from both streams, at most 64 KiB, with invalid UTF-8 replaced.
     pub output: String,
 }
 
-/// An engine that also tells what only the command `render` shows, environments among it.
+/// An engine that also gives the details that only the command `render` shows, environments among them.
 #[async_trait(?Send)]
 pub trait DetailedEngine: Engine {
     /// All containers, running or not.
@@ -77,11 +77,11 @@ pub trait DetailedEngine: Engine {
     /// One container by id or name; `None` when there is none.
     async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError>;
 
-    /// Whether it manages a Swarm, so that it knows of services and nodes.
+    /// True if it manages a Swarm, so that it knows of services and nodes.
     async fn manages_swarm(&self) -> Result<bool, EngineError>;
 }
 
-/// Why the engine did not do what was asked.
+/// The reason why the engine did not do what was asked.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// Nobody answers there.
@@ -91,7 +91,7 @@ pub enum EngineError {
     Unreachable {
         /// Where it should be.
         engine: String,
-        /// What the attempt said.
+        /// The error of the attempt.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It, or a proxy before it, forbids the call.
@@ -104,7 +104,7 @@ pub enum EngineError {
         /// Method and path.
         call: String,
     },
-    /// What the container has there takes no files.
+    /// The container's folder takes no files.
     #[error(
         "the Docker engine can't put files there (`{call}`): {message}; mount a volume on that folder without `:ro`, or \
          better one that quaymaster mounts too"
@@ -130,7 +130,7 @@ pub enum EngineError {
     NotUnderstood {
         /// Method and path.
         call: String,
-        /// What is wrong with it.
+        /// The problem with the answer.
         problem: String,
     },
     /// It does not answer in time.
@@ -140,7 +140,7 @@ pub enum EngineError {
         engine: String,
         /// Method and path.
         call: String,
-        /// How long we waited.
+        /// The longest time for an answer.
         limit: Duration,
     },
     /// The address of the engine is none.

@@ -10,7 +10,7 @@ use crate::{
     values::{Host, Secret, Timestamp},
 };
 
-/// What is kept of one order by commands, beside its record.
+/// The files of one order by commands, beside its record.
 pub trait HandOrders {
     /// The order, as far as it got; nothing where none was begun.
     ///
@@ -44,7 +44,7 @@ pub trait Hands {
     async fn wait(&self, unseen: &[(HandTask, String)]) -> Waited;
 }
 
-/// How a wait for somebody ended.
+/// The end of a wait for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
     /// It is time for another look.
@@ -55,7 +55,7 @@ pub enum Waited {
     Nobody,
 }
 
-/// What a certificate is asked for with, besides its names.
+/// The key or signing request with which a certificate is asked for.
 #[derive(Debug)]
 pub enum CertificateKey<'a> {
     /// The key on record, or another one of ours where that is none of this kind.
@@ -81,7 +81,7 @@ pub struct IssuedCertificate<'a> {
     pub now: Timestamp,
 }
 
-/// What the certificate has to fit.
+/// The key or signing request that the certificate has to fit.
 #[derive(Debug)]
 pub enum IssuedKey<'a> {
     /// Its key in PEM.

@@ -1,4 +1,4 @@
-//! The lists by which helpers are told what to obtain.
+//! The lists of the certificates that helpers are to obtain.
 
 use super::DiskError;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     values::{CertificateName, FileName},
 };
 
-/// The lists by which helpers are told what to obtain, each with a line for each certificate that is waited for.
+/// The lists of the certificates that helpers are to obtain, each with a line for each certificate that is waited for.
 pub trait HelperLists {
     /// Puts a certificate's line into a list, in one rename with all that are there.
     ///
@@ -27,10 +27,10 @@ pub trait HelperLists {
     /// The list is as it was then.
     fn tidy(&self, list: ListPlace<'_>) -> Result<(), DiskError>;
 
-    /// Whether a line has come that nobody has told the helper of. Whoever asks is the one who tells it.
+    /// True if a line has come for which nobody has reloaded the helper. The caller is the one who reloads it.
     fn is_to_be_told(&self, list: ListPlace<'_>) -> bool;
 
-    /// Notes that the helper could not be told: the next who asks is to do it.
+    /// Notes that the helper could not be reloaded: the next caller is to do it.
     fn is_untold(&self, list: ListPlace<'_>);
 }
 
@@ -39,6 +39,6 @@ pub trait HelperLists {
 pub struct ListPlace<'a> {
     /// Its folder.
     pub folder: &'a SharedPath,
-    /// What it is called there.
+    /// The file's name there.
     pub file: &'a FileName,
 }

@@ -42,7 +42,7 @@ pub trait Imports {
         now: Timestamp,
     ) -> Result<ImportedCertificate, DiskError>;
 
-    /// What has the place in `provided/` that a certificate is to have.
+    /// The certificate that stands in the place in `provided/` that a new one is to have.
     ///
     /// # Errors
     /// When that folder can't be listed.
@@ -68,7 +68,7 @@ pub trait Imports {
 /// A certificate that was handed over, and passed its checks.
 #[derive(Debug)]
 pub struct ImportedCertificate {
-    /// What it is.
+    /// The certificate itself.
     pub certificate: HeldCertificate,
     /// The first of its names, in its own order.
     pub first_name: String,
@@ -87,29 +87,29 @@ pub struct ClientFolder {
     pub path: PathBuf,
     /// Its certificates, in the order of their names.
     pub certificates: Vec<ClientCertificate>,
-    /// What else is there that people would look for, and why it stays.
+    /// Other things there that people would look for, and the reasons why they stay.
     pub left: Vec<LeftThere>,
 }
 
 /// A certificate of another ACME client: not read yet.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// What the client calls it.
+    /// The client's name for it.
     pub name: String,
     /// Its files below the client's folder; some may be missing.
     pub files: Vec<PathBuf>,
 }
 
-/// What is not taken over.
+/// A thing that is not taken over.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct LeftThere {
     /// Its place below the client's folder.
     pub path: PathBuf,
-    /// Why it stays, and what that means.
+    /// The reason why it stays, and the consequence.
     pub why: &'static str,
 }
 
-/// What has the place of a certificate.
+/// The present certificate in a certificate's place.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Nothing.
@@ -120,7 +120,7 @@ pub enum Standing {
     Other(String),
 }
 
-/// What became of a certificate that was handed over.
+/// The outcome for a certificate that was handed over.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
     /// It is there now, and nothing of that name was before.
@@ -134,7 +134,7 @@ pub enum ImportOutcome {
     Unchanged,
     /// Something else has its place, and nothing was changed.
     Taken {
-        /// What that is, in words.
+        /// The obstacle, in words.
         by: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What was asked of CAs that limit how often they may be asked.
+//! The requests to CAs that limit how often they may be asked.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::observe::LedgerEntry;
 
 /// The ledger, as it outlives us.
 pub trait Ledgers {
-    /// What was written down, the earliest first.
+    /// Reads the entries, the earliest first.
     fn ledger(&self) -> Result<WrittenLedger, DiskError>;
     /// Writes one more down, so that a crash can't forget it.
     fn enter(&self, entry: &LedgerEntry) -> Result<(), DiskError>;
@@ -17,11 +17,11 @@ pub trait Ledgers {
     fn set_ledger_aside(&self) -> Result<PathBuf, DiskError>;
 }
 
-/// What can be read of what was written down.
+/// The entries that can be read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct WrittenLedger {
     /// The entries.
     pub entries: Vec<LedgerEntry>,
-    /// How many more there were, which can't be read.
+    /// Number of further entries, which can't be read.
     pub damaged: usize,
 }

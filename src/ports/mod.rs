@@ -79,7 +79,7 @@ pub use wishes::Wishes;
 /// Everything outside, handed to the loop and to the actions.
 #[derive(Clone)]
 pub struct Ports {
-    /// What it takes to obtain a certificate.
+    /// The ports for obtaining a certificate.
     pub issuing: Issuing,
     /// The Docker engine.
     pub engine: Rc<dyn Engine>,
@@ -87,11 +87,11 @@ pub struct Ports {
     pub folders: Rc<dyn ConsumerFolders>,
     /// The lists of helpers.
     pub lists: Rc<dyn HelperLists>,
-    /// What is remembered over a restart.
+    /// The records that last over a restart.
     pub records: Rc<dyn Records>,
-    /// What the daemon tells about itself.
+    /// The daemon's signs of life.
     pub vitals: Rc<dyn Vitals>,
-    /// What people ask of whoever works on our state.
+    /// The wishes of people, for whoever works on our state.
     pub wishes: Rc<dyn Wishes>,
     /// Connections that prove what is served.
     pub probe: Rc<dyn Probe>,
@@ -99,7 +99,7 @@ pub struct Ports {
     pub clock: Rc<dyn Clock>,
 }
 
-/// What it takes to obtain a certificate; an engine is no part of it.
+/// The ports for obtaining a certificate; an engine is no part of them.
 #[derive(Clone)]
 pub struct Issuing {
     /// Those who issue certificates.
@@ -110,7 +110,7 @@ pub struct Issuing {
     pub attempts: Rc<dyn Attempts>,
     /// Orders that are under way.
     pub orders: Rc<dyn Orders>,
-    /// What was asked of CAs that limit it.
+    /// The requests to CAs that limit them.
     pub ledger: Rc<dyn Ledgers>,
     /// Those who show responses to challenges.
     pub responder: Rc<dyn Responder>,

@@ -18,7 +18,7 @@ pub trait Orders {
 pub struct OrderRecord {
     /// The key its certificate will have.
     pub key: Secret,
-    /// What was asked for; another digest makes the order useless.
+    /// A digest of the request; another digest makes the order useless.
     pub asked: Digest,
     /// Where the CA keeps it; `None` until it has answered.
     pub url: Option<String>,

@@ -1,4 +1,4 @@
-//! What is shown over HTTP, as whoever listens sees it.
+//! The pages shown over HTTP, as the listener sees them.
 
 use async_trait::async_trait;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 /// make. A piece may be empty: then work was done for those that follow.
 pub type Pieces = Box<dyn Iterator<Item = Vec<u8>>>;
 
-/// What is shown at a path.
+/// The page at a path.
 pub struct ShownPage {
     /// The status of the response.
     ///
@@ -21,7 +21,7 @@ pub struct ShownPage {
 /// Pages to look at; looking changes nothing.
 #[async_trait(?Send)]
 pub trait Pages {
-    /// What is shown at a path with a query, both as they came.
+    /// Shows the page at a path with a query, both as they came.
     async fn show(&self, path: &str, query: &str) -> ShownPage;
 }
 

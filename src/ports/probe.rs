@@ -19,9 +19,9 @@ pub trait Probe {
         protocol: Protocol,
         host: &Host,
     ) -> Result<Served, ProbeError>;
-    /// Whether somebody takes connections there; nothing is asked.
+    /// Checks that a server takes connections there; nothing is asked.
     async fn listens(&self, at: SocketAddr) -> Result<(), ProbeError>;
-    /// What a plain HTTP request gets, at most 64 KiB of it.
+    /// Fetches the answer to a plain HTTP request, at most 64 KiB of it.
     async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError> {
         self.ask(Method::GET, at, host, path).await
     }
@@ -51,7 +51,7 @@ pub struct Page {
     pub body: String,
 }
 
-/// Why a look at a server showed nothing.
+/// The reason why a look at a server showed nothing.
 #[derive(Debug, Error)]
 pub enum ProbeError {
     /// No connection.
@@ -59,7 +59,7 @@ pub enum ProbeError {
     Unreachable {
         /// Where.
         at: SocketAddr,
-        /// What the attempt said.
+        /// The error of the attempt.
         source: std::io::Error,
     },
     /// A connection on which TLS is not spoken.
@@ -73,7 +73,7 @@ pub enum ProbeError {
     Silent {
         /// Where.
         at: SocketAddr,
-        /// How long was waited.
+        /// The longest time for an answer.
         limit: Duration,
     },
     /// A connection, but not what was looked for.
@@ -81,7 +81,7 @@ pub enum ProbeError {
     Strange {
         /// Where.
         at: SocketAddr,
-        /// What came instead.
+        /// The problem with the answer.
         problem: String,
     },
 }

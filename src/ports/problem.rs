@@ -69,7 +69,7 @@ problems! {
     BadSignatureAlgorithm "badSignatureAlgorithm" Backoff,
     /// CAA records forbid the CA to issue.
     Caa "caa" Backoff,
-    /// Several problems, each told by itself.
+    /// Several problems, each with its own words.
     Compound "compound" Backoff,
     /// The CA could not connect to what it was to look at.
     Connection "connection" Backoff,
@@ -77,7 +77,7 @@ problems! {
     Dns "dns" Backoff,
     /// The CA takes only accounts that belong to one that was made elsewhere.
     ExternalAccountRequired "externalAccountRequired" Daily,
-    /// What the CA saw is not the response to its challenge.
+    /// The response that the CA saw does not fit its challenge.
     IncorrectResponse "incorrectResponse" Backoff,
     /// A contact of the account can't be used.
     InvalidContact "invalidContact" Backoff,

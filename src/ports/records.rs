@@ -1,4 +1,4 @@
-//! What the daemon remembers over a restart.
+//! The records that the daemon keeps over a restart.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub trait Records {
         unwanted: &BTreeMap<CertificateName, Unwanted>,
     ) -> Result<(), DiskError>;
 
-    /// What CAs said about renewals, as it was kept.
+    /// Reads the CAs' answers about renewals, as they were kept.
     fn renewals(&self) -> Result<KeyedTable<CertificateName, RenewalRecord>, DiskError>;
     /// Keeps this.
     fn keep_renewals(

@@ -1,4 +1,5 @@
-//! What adapters meet that is no error, and that a user should know all the same: a row each, as events have them.
+//! The remarks of adapters: facts that are no errors, and that a user should know all the same; a row each, as events
+//! have them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +9,10 @@ use tracing::Level;
 use super::row::events;
 use crate::values::ContainerName;
 
-/// Who is told what adapters meet.
+/// The receiver of adapters' remarks.
 pub type Remarks = fn(Remark);
 
-/// What to do once the URL of an account is another.
+/// The remedy once the URL of an account is another.
 const RECORDS: &str = "Records that name the account's URL (CAA accounturi) must be changed";
 
 events! {
@@ -41,7 +42,7 @@ events! {
     AccountDamaged {
         /// The CA's directory.
         directory: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
         /// Where it is kept.
         #[serde(serialize_with = "shown")]
@@ -49,11 +50,11 @@ events! {
     } => "account-damaged", Level::WARN,
         ("the account at the CA {directory} is damaged ({problem}) and kept as {}; registering anew. {RECORDS}", kept.display());
 
-    /// A CA could not be told the e-mail address of the settings.
+    /// A CA could not be sent the e-mail address of the settings.
     EmailUntold {
         /// The CA's directory.
         directory: String,
-        /// Why.
+        /// The reason.
         problem: String,
     } => "email-untold", Level::WARN,
         ("the CA {directory} was not told the e-mail address of the setting email, and the account is used all the same: {problem}");
@@ -85,17 +86,17 @@ events! {
         chain: String,
         /// The roots at which its chains end.
         offered: Vec<String>,
-        /// Why one of them was not taken; none where each was seen and none fits.
+        /// The reason why one of them was not taken; none where each was seen and none fits.
         problem: Option<String>,
     } => "chain-missing", Level::WARN,
         ("the CA {directory} has sent no chain that ends at {chain:?}, and the certificate has its usual chain instead: {}",
           chain_remedy(offered, problem.as_deref()));
 
-    /// A CA was not told which certificate a new one takes the place of.
+    /// A CA did not get the name of the certificate that a new one replaces.
     ReplacedUntold {
         /// The CA's directory.
         directory: String,
-        /// What it has against that.
+        /// The CA's reason.
         problem: String,
     } => "replaced-untold", Level::INFO,
         ("the CA {directory} does not take an order as one that replaces an earlier certificate ({problem}); it is asked for \
@@ -106,18 +107,18 @@ events! {
         /// Where it was found.
         #[serde(serialize_with = "shown")]
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
-        /// What becomes of it, and what takes its place.
+        /// The fate of the file, and its replacement.
         instead: String,
     } => "file-damaged", Level::WARN, ("{} can't be used: {problem}; {instead}", path.display());
 
-    /// A key can't be given to whom the settings say.
+    /// A key can't be given to the owner of the settings.
     KeyNotGiven {
         /// The key.
         #[serde(serialize_with = "shown")]
         path: PathBuf,
-        /// Why.
+        /// The reason.
         problem: String,
     } => "key-not-given", Level::WARN,
         ("{}: the settings owner and mode can't be followed, and it stays as it was: {problem}. That takes the capability \
@@ -133,7 +134,7 @@ events! {
     NetworkUnseen {
         /// The container.
         container: ContainerName,
-        /// Why.
+        /// The reason.
         problem: String,
     } => "network-unseen", Level::WARN, ("{container}: the network that it shares can't be seen: {problem}");
 
@@ -141,7 +142,7 @@ events! {
     ImageUnseen {
         /// The container.
         container: ContainerName,
-        /// Why.
+        /// The reason.
         problem: String,
     } => "image-unseen", Level::WARN,
         ("{container}: all its labels count as its own, because those of its image can't be seen: {problem}");
@@ -152,7 +153,7 @@ events! {
         bytes: usize,
     } => "engine-event-too-long", Level::WARN, ("an event of the engine is left out, because it is too long: {bytes} bytes");
 
-    /// The engine does not tell its time, so that events may be missed while the stream of them begins.
+    /// The engine does not give its time, so that events may be missed while the stream of them begins.
     EngineTimeUnknown {
         /// Its address.
         engine: String,

@@ -11,7 +11,7 @@ use crate::{
     values::{Host, Timestamp},
 };
 
-/// What the path of each response begins with; the CA's token follows.
+/// The beginning of each response's path; the CA's token follows.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
 pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
@@ -23,11 +23,11 @@ pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
 pub trait Responder {
     /// Makes a challenge's response visible; one that is there already is fine.
     async fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), ResponseFault>;
-    /// Looks whether a CA would see the response, as far as that can be told from here: a failed look here costs nothing.
+    /// Looks whether a CA would see the response, as far as that shows from here: a failed look here costs nothing.
     async fn look(&self, at: &Webroots, challenge: &Challenge) -> Result<(), NotServed>;
-    /// Takes a response away again wherever that can be done, also one half written; one that is not there is fine. What
-    /// can't be taken away is told for each place. For a response over HTTP it is done at the first poll, since that is
-    /// also asked for where nothing can be waited for.
+    /// Takes a response away again wherever that can be done, also one half written; one that is not there is fine.
+    /// Returned is a fault for each place where that fails. For a response over HTTP it is done at the first poll,
+    /// since that is also asked for where nothing can be waited for.
     async fn withdraw(&self, at: &Webroots, shown: &ShownResponse) -> Vec<ResponseFault>;
 }
 
@@ -57,7 +57,7 @@ impl Responder for Vec<Rc<dyn Responder>> {
     }
 }
 
-/// Why a response could not be shown or taken away.
+/// The reason why a response could not be shown or withdrawn.
 #[derive(Debug, Error)]
 pub enum ResponseFault {
     /// In a webroot.
@@ -68,17 +68,17 @@ pub enum ResponseFault {
     Record(#[from] RecordFault),
 }
 
-/// Why a TXT record could not be set or removed.
+/// The reason why a TXT record could not be set or removed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("can't {doing} the TXT record {name} by [dns.{dns}]: {problem}")]
 pub struct RecordFault {
-    /// What was being done: set, or remove.
+    /// The attempted work: set, or remove.
     pub doing: &'static str,
     /// The table of the settings.
     pub dns: String,
     /// Where the CA looks for the record.
     pub name: String,
-    /// What is wrong, and what to do.
+    /// The problem, and the remedy.
     pub problem: String,
     /// Before when the other side does not want to be asked again, where it says so.
     pub not_before: Option<Timestamp>,
@@ -105,6 +105,6 @@ impl RecordFault {
 pub struct NotServed {
     /// The name that has to be proven.
     pub name: Host,
-    /// What was seen instead.
+    /// The answer that was seen instead.
     pub saw: String,
 }

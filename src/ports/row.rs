@@ -1,4 +1,4 @@
-//! What is made of the rows of events, and of remarks, which become events.
+//! The macro that makes rows of events, and of remarks, which become events.
 
 /// Makes an enum of rows `/// Doc. Variant { fields } => "name", level, (words);`: the level is an expression and the words
 /// are those of `write!`, both of the fields, as references. `or Variant(Other)` takes in all rows of another such enum.
@@ -32,7 +32,7 @@ macro_rules! events {
                 }
             }
 
-            /// How much it matters.
+            /// The level of the event.
             #[expect(unused_variables, reason = "most levels are the same whatever the fields hold")]
             pub fn level(&self) -> tracing::Level {
                 match self {

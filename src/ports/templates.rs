@@ -14,14 +14,14 @@ pub type TemplateTexts = BTreeMap<String, Result<String, String>>;
 
 /// The user's folder of templates.
 pub trait TemplateFiles {
-    /// What lies there now; `None` when there is no such folder.
+    /// Reads the present texts; `None` when there is no such folder.
     ///
     /// # Errors
     /// When the folder as a whole can't be used.
     fn texts(&self) -> Result<Option<TemplateTexts>, DiskError>;
 
-    /// Begins to watch, and tells when something there may have changed, until it can't watch any more. Misses nothing
-    /// from here on: read after it.
+    /// Begins to watch, and reports when something there may have changed, until it can't watch any more. Misses
+    /// nothing from here on: read after it.
     fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
 }
 
@@ -30,8 +30,8 @@ pub trait NamedFiles {
     /// The text that lies there; `None` when there is no such file.
     fn text(&self, path: &Path) -> Result<Option<String>, DiskError>;
 
-    /// Begins to watch the folder that a file lies in, and tells when something there may have changed, until it can't
-    /// watch any more. Misses nothing from here on: read after it.
+    /// Begins to watch the folder that a file lies in, and reports when something there may have changed, until it
+    /// can't watch any more. Misses nothing from here on: read after it.
     fn changes(
         &self,
         path: &Path,
@@ -68,13 +68,13 @@ pub trait TemplateUrls {
     async fn text(&self, url: &str) -> Result<String, FetchError>;
 }
 
-/// Why there is no text at a URL.
+/// The reason why there is no text at a URL.
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// It could not be fetched.
     #[error("it can't be fetched")]
     NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What is there is no template, in words.
+    /// The text there is no template; the reason in words.
     #[error("it can't be fetched: {0}")]
     Unusable(String),
 }

@@ -11,7 +11,7 @@ use super::ProbeError;
 /// has. Nothing is followed from one answer to the next.
 #[async_trait(?Send)]
 pub trait Visitor {
-    /// What this address answers for the URL, at most 64 KiB of it, within seconds.
+    /// Fetches this address's answer for the URL, at most 64 KiB of it, within seconds.
     async fn visit(&self, at: SocketAddr, url: &Url) -> Result<Answered, ProbeError>;
 }
 

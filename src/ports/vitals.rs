@@ -1,4 +1,4 @@
-//! What the daemon tells about itself.
+//! The daemon's signs of life.
 
 use std::io::{self, Read, Write};
 

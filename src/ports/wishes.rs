@@ -1,4 +1,4 @@
-//! What people ask of the daemon by commands.
+//! The wishes of people, by commands to the daemon.
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use crate::values::nearest;
 pub struct BuiltIn {
     /// Its name, which a user's template takes to take its place.
     pub name: &'static str,
-    /// What is made of it.
+    /// The product of it.
     pub doc: &'static str,
     /// The template itself.
     pub text: &'static str,

@@ -1,6 +1,6 @@
-//! Whether every value in a rendered nginx configuration stayed what it was meant to be: one word, a part of one, or
-//! one quoted text. The formatter can't see whether it prints between quotes; here the whole text is read as nginx
-//! reads it, so that a template that forgot to quote, or quoted by hand, can't let a label end a directive.
+//! The check that every value in a rendered nginx configuration stayed what it was meant to be: one word, a part of
+//! one, or one quoted text. The formatter can't see whether it prints between quotes; here the whole text is read as
+//! nginx reads it, so that a template that forgot to quote, or quoted by hand, can't let a label end a directive.
 
 use std::mem;
 
@@ -25,12 +25,12 @@ enum Place {
 
 struct Lexer {
     place: Place,
-    /// Whether a backslash takes the next character's meaning away.
+    /// True if a backslash takes the next character's meaning away.
     escaped: bool,
-    /// Whether a `$` was read, after which `{` opens no block.
+    /// True if a `$` was read, after which `{` opens no block.
     variable: bool,
-    /// Whether what follows names a variable. Not the same: a backslash hides `$` from what splits words, and not from
-    /// what reads variables.
+    /// True if the name of a variable follows. That is another matter than `variable`: a backslash hides `$` from the
+    /// reader of words, and not from the reader of variables.
     is_name: bool,
 }
 
@@ -104,7 +104,7 @@ impl Lexer {
     }
 }
 
-/// What a character of a value that begins at this place means to nginx, where it means something.
+/// The meaning for nginx of a value's character that begins at this place, where it has one.
 fn meaning(begin: Place, is_quoted: bool, c: char) -> Option<&'static str> {
     match (begin, c) {
         _ if c.is_control() => Some("holds a line break or another control character"),

@@ -1,18 +1,19 @@
-//! What templates may print, and how. A number or a plain word prints as it is; anything else must go through `quote`
-//! (for nginx) or `words` (for command plans), which mark their results as safe to print. `safe` is no way round.
+//! The filters of templates, and the rule for what templates may print. A number or a plain word prints as it is;
+//! anything else must go through `quote` (for nginx) or `words` (for command plans), which mark their results as safe
+//! to print. `safe` is no way round.
 
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State,
     value::{Value, ValueKind},
 };
 
-/// A filter of ours: a row of the table of filters. minijinja's own can be used besides.
+/// A filter of ours: a row of the table of filters. minijinja's own can be used, too.
 pub struct FilterRow {
     /// Its name.
     pub name: &'static str,
-    /// What it makes of what.
+    /// The effect, in words.
     pub doc: &'static str,
-    /// How it is used.
+    /// An example of its use.
     pub example: &'static str,
     add: fn(&mut Environment<'static>),
 }

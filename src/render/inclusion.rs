@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The first words of tags that name other templates.
 const NAMING: [&str; 4] = ["include", "import", "from", "extends"];
 
-/// What may follow a name in such a tag.
+/// The words that may follow a name in such a tag.
 const AFTER_A_NAME: [&str; 6] = ["ignore", "with", "without", "as", "import", "if"];
 
 /// The templates that take part in what `root` renders, itself among them. Where a name is put together while it is
@@ -30,7 +30,7 @@ pub(super) fn taking_part<'t>(
     found
 }
 
-/// What follows the first word of each tag that names other templates.
+/// The text behind the first word of each tag that names other templates.
 fn naming(text: &str) -> impl Iterator<Item = &str> {
     text.split("{%").skip(1).filter_map(|rest| {
         let tag = rest
@@ -48,7 +48,7 @@ fn names(named: &str, name: &str) -> bool {
         .any(|quote| named.contains(&format!("{quote}{name}{quote}")))
 }
 
-/// Whether a tag's text does not show which template it names.
+/// True if a tag's text does not show which template it names.
 fn is_computed(named: &str) -> bool {
     let bare: String = named.split(['"', '\'']).step_by(2).collect();
     let mut words = bare

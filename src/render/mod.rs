@@ -34,10 +34,11 @@ pub use view::{
     HelperLineView, MarkView, ProxyView, RouteView, SiteView, fields,
 };
 
-/// How much one rendering may compute: a template that loops for ever ends here (minijinja's unit, an instruction).
+/// The most that one rendering may compute: a template that loops for ever ends here (minijinja's unit, an
+/// instruction).
 const FUEL: u64 = 1_000_000;
 
-/// What templates of nginx's configuration begin with; their output is read as nginx reads it.
+/// The beginning of the names of nginx's templates; their output is read as nginx reads it.
 const NGINX: &str = "nginx/";
 
 /// Templates, ready to render.
@@ -64,7 +65,7 @@ pub struct TemplateError {
     pub template: String,
     /// The line, counted from 1; 0 when unknown.
     pub line: usize,
-    /// What is wrong.
+    /// The problem, in words.
     pub problem: String,
 }
 
@@ -143,7 +144,7 @@ impl Templates {
         read
     }
 
-    /// What is wrong with those that can't be used.
+    /// The problems with templates that can't be used.
     pub fn faults(&self) -> impl Iterator<Item = &TemplateError> {
         self.broken.values()
     }
@@ -162,8 +163,8 @@ impl Templates {
             .map(String::as_str)
     }
 
-    /// Whether sites that are made with these pass requests on as their gates say. What can't be rendered is told
-    /// elsewhere.
+    /// True if sites that are made with these pass requests on as their gates say. There is another complaint about
+    /// files that can't be rendered.
     pub fn heed_gates(&self) -> bool {
         self.rendered(samples::SITE, samples::gated())
             .is_ok_and(|text| text.contains(samples::TO_VARIABLE))
@@ -196,7 +197,7 @@ impl Templates {
         self.version
     }
 
-    /// What these templates are: others have another digest, and may render another text.
+    /// A digest of these templates: others have another digest, and may render another text.
     pub fn digest(&self) -> Digest {
         self.digest
     }

@@ -1,4 +1,4 @@
-//! What templates may and may not print, and what the built-in ones make of a view.
+//! Tests of what templates may and may not print, and of the built-in ones' texts for a view.
 
 use serde_json::json;
 

@@ -4,17 +4,17 @@ use serde::Serialize;
 
 /// A name that templates see: a row of the table of views, made from the field itself and its doc.
 pub struct FieldRow {
-    /// What it is a part of.
+    /// The view of which it is a part.
     pub of: &'static str,
     /// Its name.
     pub name: &'static str,
-    /// What kind of value it is.
+    /// The kind of its value.
     pub kind: String,
-    /// What it means.
+    /// The meaning, in words.
     pub doc: &'static str,
 }
 
-/// What people call the type of a value in a template.
+/// The name for users of a value's type in a template.
 trait Kind {
     fn kind() -> String;
 }
@@ -101,7 +101,7 @@ macro_rules! views {
 
 views! {
 "proxy"
-/// What the templates of a proxy's own files see.
+/// The view for the templates of a proxy's own files.
 #[derive(Clone, Debug, Hash, Serialize)]
 pub struct ProxyView {
     /// Port on which it takes plain HTTP.
@@ -130,7 +130,7 @@ pub struct ProxyView {
 }
 
 "default"
-/// What the template of a default configuration sees, which a server starts with.
+/// The view for the template of a default configuration, with which a server starts.
 #[derive(Clone, Debug, Hash, Serialize)]
 pub struct DefaultConfigView {
     /// Its certificate, which may not be there yet.
@@ -142,7 +142,7 @@ pub struct DefaultConfigView {
 }
 
 "helper's line"
-/// What the template of a line for a helper sees, by which it obtains one certificate.
+/// The view for the template of a line for a helper, by which it obtains one certificate.
 #[derive(Clone, Debug, Serialize)]
 pub struct HelperLineView {
     /// What the certificate is called.
@@ -166,7 +166,7 @@ pub struct HelperLineView {
 }
 
 "mark"
-/// What the template of a proxy's mark sees.
+/// The view for the template of a proxy's mark.
 #[derive(Clone, Debug, Serialize)]
 pub struct MarkView {
     /// Port on which it takes plain HTTP.
@@ -180,7 +180,7 @@ pub struct MarkView {
 }
 
 "site"
-/// What the template of a site sees.
+/// The view for the template of a site.
 #[derive(Clone, Debug, Serialize)]
 pub struct SiteView {
     /// The host, as nginx and URLs write it: a name, `*.shop.example`, an address, an IPv6 one in brackets.
@@ -224,7 +224,8 @@ pub struct SiteView {
 }
 
 "gate"
-/// How it is decided, at each request, whether that goes by address. An address may be another container's after a start.
+/// The gate that decides, at each request, if it is passed on by address. An address may be another container's after a
+/// start.
 #[derive(Clone, Debug, Serialize)]
 pub struct GateView {
     /// The file that is there while addresses are known to be right; none where there can be no such file.
@@ -236,7 +237,7 @@ pub struct GateView {
 }
 
 "route"
-/// What the template of a site sees of one path.
+/// The part of a site's view that is about one path.
 #[derive(Clone, Debug, Serialize)]
 pub struct RouteView {
     /// The path, without a slash at its end; empty for everything.
@@ -290,7 +291,7 @@ pub struct CertificateView {
 }
 
 "command plan"
-/// What the template of a command plan sees.
+/// The view for the template of a command plan.
 #[derive(Clone, Debug, Serialize)]
 pub struct CommandPlanView<'a> {
     /// The name that the plan is about.

@@ -11,17 +11,17 @@ use crate::{
 /// Something that was looked at, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is about, in a word or two; findings about the same follow each other.
+    /// The subject, in a word or two; findings about the same follow each other.
     pub about: &'static str,
-    /// How it stands.
+    /// The state of the subject.
     pub state: FindingState,
-    /// What was found.
+    /// The finding, in words.
     pub says: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: Option<String>,
 }
 
-/// How something stands.
+/// The state of a finding's subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingState {
@@ -43,8 +43,8 @@ impl fmt::Display for FindingState {
     }
 }
 
-/// What to do about a container that does not run. One that its restart policy is about to start again needs nobody to
-/// start it.
+/// The remedy for a container that does not run. A container that its restart policy is about to start again needs
+/// none.
 pub fn start_it(name: &ContainerName, snapshot: &Snapshot) -> String {
     let container = snapshot.bearers.get(name);
     if let Some(container) = container.filter(|container| container.is_restarting()) {
@@ -94,19 +94,19 @@ impl Findings {
         });
     }
 
-    /// Whether nothing is wrong.
+    /// True if there is no problem.
     pub fn is_well(&self) -> bool {
         self.problems().next().is_none()
     }
 
-    /// What is wrong.
+    /// The problems.
     pub fn problems(&self) -> impl Iterator<Item = &Finding> {
         self.0
             .iter()
             .filter(|finding| finding.state == FindingState::Problem)
     }
 
-    /// What to do first: the remedies of the first problems, each once, at most so many.
+    /// The first steps: the remedies of the first problems, each once, at most so many.
     pub fn next_steps(&self, most: usize) -> Vec<&str> {
         let mut steps: Vec<&str> = Vec::new();
         for remedy in self

@@ -25,7 +25,7 @@ pub use status::{
 pub use tally::Tally;
 
 thread_local! {
-    /// Who is told events besides the log; work is done and reported on one thread.
+    /// The listeners to events in addition to the log; work is done and reported on one thread.
     static LISTENERS: RefCell<Vec<Rc<Listener>>> = const { RefCell::new(Vec::new()) };
     /// The event that is being logged, for logs that have its fields: a line of `tracing` can't carry any.
     static LOGGED: RefCell<Option<Event>> = const { RefCell::new(None) };
@@ -33,7 +33,7 @@ thread_local! {
 
 type Listener = dyn Fn(&Event);
 
-/// A listener's place among those who are told events, until it is dropped.
+/// A listener's place among those that get events, until it is dropped.
 #[must_use = "what listens is told nothing any more once this is dropped"]
 pub struct Listening(Rc<Listener>);
 

@@ -17,9 +17,9 @@ pub struct OutputStatus {
     /// The containers that are meant by it and read the file.
     #[serde(default)]
     pub readers: BTreeSet<ContainerName>,
-    /// Whether it holds what the template makes now.
+    /// True if it holds what the template makes now.
     pub current: bool,
-    /// Whether somebody is still to be told of it, or to be seen with it.
+    /// True if a container is still to be notified of it, or to be seen with it.
     #[serde(default)]
     pub owed: bool,
 }

@@ -20,31 +20,31 @@ pub struct Overview {
     pub now: Timestamp,
     /// When the program began.
     pub began: Timestamp,
-    /// Whether everything was looked at, and a first plan was made: before that, nothing is known.
+    /// True if everything was looked at, and a first plan was made: before that, nothing is known.
     pub is_ready: bool,
-    /// What the engine says.
+    /// The engine's description of its containers.
     pub snapshot: Snapshot,
-    /// What labels ask for.
+    /// The meaning of the labels.
     pub desired: Rc<Desired>,
-    /// What we have and tried.
+    /// The certificates, records and attempts.
     pub observed: Observed,
-    /// What is to be done.
+    /// The plan.
     pub plan: Rc<Plan>,
-    /// What can't be followed.
+    /// Complaints about labels that can't be followed.
     pub complaints: Rc<BTreeSet<Complaint>>,
-    /// What is wrong on disk.
+    /// Problems on disk.
     pub faults: BTreeSet<String>,
-    /// What is wrong with the user's templates.
+    /// Problems with the user's templates.
     pub templates: BTreeSet<String>,
     /// For certificates that are wanted, another one that does what they are wanted for.
     pub instead: Rc<BTreeMap<CertificateName, CertificateName>>,
     /// The directory URLs of the CAs that certificates are asked of.
     pub cas: Vec<String>,
-    /// How labels are read.
+    /// The rules for reading labels.
     pub label_rules: LabelRules,
     /// When it was last shown that the loop turns.
     pub breathed: Option<Timestamp>,
-    /// What was counted.
+    /// The counted events.
     pub tally: Tally,
 }
 
@@ -65,7 +65,7 @@ impl Overview {
             .map(|held| &**held)
     }
 
-    /// What is served where this certificate is wanted: itself, or one that does as well.
+    /// The certificate that is served where this one is wanted: itself, or one that does as well.
     pub fn serving(&self, name: &CertificateName) -> Option<&HeldCertificate> {
         self.held(self.instead.get(name).unwrap_or(name))
     }
@@ -119,7 +119,7 @@ pub(super) mod tests {
 
     pub const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-    /// How everything is once all that these containers ask for was done.
+    /// The overview once all that these containers ask for was done.
     pub fn overview(containers: impl IntoIterator<Item = Bearer>) -> Overview {
         settled(containers, Observed::default())
     }
@@ -129,7 +129,7 @@ pub(super) mod tests {
         made(containers, observed, true)
     }
 
-    /// How everything is before anything of it was done.
+    /// The overview before anything of it was done.
     pub fn begun(containers: impl IntoIterator<Item = Bearer>) -> Overview {
         made(containers, Observed::default(), false)
     }

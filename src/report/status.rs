@@ -16,18 +16,18 @@ use crate::{
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
 
-/// How everything stands after a turn: what `state/status.json` holds and `quaymaster status` prints.
+/// The state of everything after a turn: `state/status.json` holds it and `quaymaster status` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// When this was written.
     pub written: Timestamp,
     /// When the next look is due though nothing happens.
     pub next_look: Option<Timestamp>,
-    /// How often everything was looked at since the daemon started: at its start, after a gap in what the engine tells, at
-    /// SIGHUP and after each `resync`.
+    /// Number of full looks since the daemon started: at its start, after a gap in the engine's events, at SIGHUP and
+    /// after each `resync`.
     #[serde(default)]
     pub looks: u64,
-    /// Whether nothing is under way and nothing is left to begin now.
+    /// True if no action runs and none is left to begin now.
     #[serde(default)]
     pub at_rest: bool,
     /// Certificates that are wanted or held.
@@ -42,9 +42,9 @@ pub struct Status {
     /// Files of the user's own.
     #[serde(default)]
     pub outputs: BTreeMap<String, OutputStatus>,
-    /// What is being done right now.
+    /// The actions that run now.
     pub under_way: Vec<String>,
-    /// What failed and will be tried again.
+    /// Failures after which an action will be tried again.
     pub failures: Vec<FailureStatus>,
     /// Certificates that are due and wait, since a limit of their CA is reached.
     #[serde(default)]
@@ -52,15 +52,15 @@ pub struct Status {
     /// Certificates that are due and asked of another CA than the first of their list, with which, and why.
     #[serde(default)]
     pub other_cas: BTreeMap<CertificateName, String>,
-    /// What can't be followed.
+    /// Complaints about labels that can't be followed.
     pub complaints: BTreeSet<Complaint>,
-    /// What is wrong with the user's templates.
+    /// Problems with the user's templates.
     #[serde(default)]
     pub templates: BTreeSet<String>,
-    /// What is wrong on disk.
+    /// Problems on disk.
     #[serde(default)]
     pub faults: BTreeSet<String>,
-    /// What the user should know about certificates.
+    /// Notices about certificates for the user.
     #[serde(default)]
     pub notices: BTreeSet<Notice>,
 }
@@ -68,14 +68,14 @@ pub struct Status {
 /// A certificate that is wanted, held, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateStatus {
-    /// Whether a label asks for it now.
+    /// True if a label asks for it now.
     pub wanted: bool,
-    /// What lies on disk.
+    /// The certificate on disk.
     pub held: Option<Rc<HeldCertificate>>,
     /// When it is to be renewed where that is not by the usual rule, but since its CA suggests a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggested_renewal: Option<Timestamp>,
-    /// Whether it is served now, for whichever name.
+    /// True if it is served now, for whichever name.
     #[serde(default)]
     pub serves: bool,
     /// The one that is served in its place to all that it is wanted for.
@@ -108,12 +108,12 @@ pub struct SiteStatus {
     /// Those of its containers that come and go, and when each takes traffic again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waits: BTreeMap<ContainerName, Wait>,
-    /// What is served instead, where that is something else.
+    /// The content that is served instead, where it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead: Option<Instead>,
 }
 
-/// What is served in place of what is wanted.
+/// The content that is served in place of the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Instead {
@@ -127,7 +127,7 @@ pub enum Instead {
 }
 
 impl Instead {
-    /// What a proxy with this folder serves for the host instead of the site.
+    /// The content that a proxy with this folder serves for the host instead of the site.
     pub fn of(host: &Host, site: &Site, installed: &Installed) -> Option<Self> {
         match installed.files.get(&plan::site_file(host)) {
             None => Some(Self::Nothing),
@@ -160,33 +160,33 @@ impl fmt::Display for Instead {
 pub struct ConsumerStatus {
     /// The row of the kinds table.
     pub kind: String,
-    /// Whether it runs.
+    /// True if it runs.
     pub running: bool,
     /// When it last started.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
-    /// Whether it obtains certificates in our place, and is given nothing to take up.
+    /// True if it obtains certificates in our place, and is given nothing to take up.
     #[serde(default)]
     pub is_helper: bool,
-    /// What lies in its folder, and how far it was taken up.
+    /// The contents of its folder, and the progress in taking them up.
     pub installed: Rc<Installed>,
 }
 
 /// Something that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureStatus {
-    /// What it is about.
+    /// The subject.
     pub subject: Subject,
-    /// How often in a row.
+    /// Number of failures in a row.
     pub count: u32,
     /// When last.
     pub last: Timestamp,
-    /// What decides when it may be tried again.
+    /// The rule for when it may be tried again.
     pub retry: Retry,
     /// When that is; nothing when something else must change first.
     #[serde(default)]
     pub again: Option<Timestamp>,
-    /// What went wrong.
+    /// The problem, in words.
     pub problem: Option<String>,
 }
 
@@ -207,8 +207,8 @@ impl ConsumerStatus {
 }
 
 impl Status {
-    /// What happens next without anybody's doing, and when, the earliest first: orders that failed and are made again,
-    /// renewals, and the next look at everything.
+    /// The next events without anybody's doing, and their times, the earliest first: orders that failed and are made
+    /// again, renewals, and the next look at everything.
     pub fn next(&self) -> Vec<(Timestamp, String)> {
         let tries = self.failures.iter().filter_map(|failure| {
             let words = match &failure.subject {
@@ -249,7 +249,7 @@ impl Status {
         all.filter_map(other).collect()
     }
 
-    /// Adds to certificates that are kept who asks for them in vain.
+    /// Adds to certificates that are kept the containers whose requests for them have no effect.
     pub fn tell_held_up(&mut self, snapshot: &Snapshot, rules: &LabelRules) {
         if self
             .certificates
@@ -291,7 +291,13 @@ impl Status {
         }
     }
 
-    /// How everything stands at `now`.
+    /// True while the daemon brings this consumer up to date.
+    pub fn deploys_to(&self, name: &ContainerName) -> bool {
+        let deploying = subject(&Subject::Consumer(name.clone()));
+        self.under_way.contains(&deploying)
+    }
+
+    /// The state of everything at `now`.
     pub fn of(desired: &Desired, observed: &Observed, plan: &Plan, now: Timestamp) -> Self {
         Self {
             written: now,

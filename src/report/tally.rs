@@ -11,7 +11,7 @@ pub const TURN_BOUNDS: [f64; 10] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 ];
 
-/// What has happened since the program began, counted. Nothing is decided by it.
+/// The count of events since the program began. Nothing is decided by it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     /// Events, by their names.
@@ -20,11 +20,11 @@ pub struct Tally {
     pub actions: BTreeMap<(&'static str, &'static str), u64>,
     /// Turns that took no longer than each bound, and not shorter than the one before; the last are those beyond.
     pub turns: [u64; TURN_BOUNDS.len() + 1],
-    /// How long all turns took together.
+    /// Time of all turns together.
     pub turned: Duration,
     /// Bytes of files that were rendered for consumers, or taken to be written.
     pub rendered_bytes: u64,
-    /// Whether the engine is followed now.
+    /// True if the engine is followed now.
     pub is_engine_followed: bool,
 }
 

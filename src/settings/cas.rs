@@ -9,10 +9,10 @@ use super::{
 };
 use crate::values::{CaError, CaSettings, CaTable, Secret, email, nearest};
 
-/// What variables of CAs begin with; the CA's name and the key follow, with two underscores between them.
+/// The beginning of CAs' variables; the CA's name and the key follow, with two underscores between them.
 const VARIABLES: &str = "QUAYMASTER_CA__";
 
-/// What can be said about one CA.
+/// The settings of one CA.
 pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
     SettingRow {
         name: "directory",
@@ -151,7 +151,7 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
     },
 ];
 
-/// What is written about each CA, by its name and the row's.
+/// The written values of each CA, by its name and the row's.
 pub(super) type WrittenCas = BTreeMap<String, BTreeMap<&'static str, Written>>;
 
 /// The name of the CA and the row that a variable is about.
@@ -162,12 +162,12 @@ fn variable(name: &str) -> Option<(String, &'static SettingRow<CaSettings>)> {
     Some((ca, row))
 }
 
-/// Whether a variable is about a CA.
+/// True if a variable is about a CA.
 pub(super) fn is_variable(name: &str) -> bool {
     variable(name).is_some()
 }
 
-/// What the file says in the table of one CA.
+/// Reads the table of one CA in the file.
 pub(super) fn of_file(
     table: toml::Table,
     origin: &str,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::SettingsError;
 
-/// What variables of them begin with; the table's name and our label follow, with two underscores between them.
+/// The beginning of their variables; the table's name and our label follow, with two underscores between them.
 const VARIABLES: &str = "QUAYMASTER_DIALECTS__";
 
 /// The tables by their name: the whole names of their labels by ours.
@@ -18,12 +18,12 @@ fn variable(name: &str) -> Option<(String, String)> {
     Some((dialect, key))
 }
 
-/// Whether a variable is about one of them.
+/// True if a variable is about one of them.
 pub(super) fn is_variable(name: &str) -> bool {
     variable(name).is_some()
 }
 
-/// What the file says in one table.
+/// Reads one table in the file.
 pub(super) fn of_file(
     table: toml::Table,
     origin: &str,

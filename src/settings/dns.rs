@@ -9,10 +9,10 @@ use super::{
 };
 use crate::values::{DnsProvider, DnsSettings, DnsTable, Secret, TsigAlgorithm, nearest};
 
-/// What variables of these tables begin with; the table's name and the key follow, with two underscores between them.
+/// The beginning of these tables' variables; the table's name and the key follow, with two underscores between them.
 const VARIABLES: &str = "QUAYMASTER_DNS__";
 
-/// What can be said about one way to set records.
+/// The settings of one way to set records.
 pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
     SettingRow {
         name: "provider",
@@ -202,7 +202,7 @@ fn program(value: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// What is written about each way, by its name and the row's.
+/// The written values of each way, by its name and the row's.
 pub(super) type WrittenDns = BTreeMap<String, BTreeMap<&'static str, Written>>;
 
 /// The name of the table and the row that a variable is about.
@@ -213,12 +213,12 @@ fn variable(name: &str) -> Option<(String, &'static SettingRow<DnsSettings>)> {
     Some((dns, row))
 }
 
-/// Whether a variable is about a table `[dns.NAME]`.
+/// True if a variable is about a table `[dns.NAME]`.
 pub(super) fn is_variable(name: &str) -> bool {
     variable(name).is_some()
 }
 
-/// What the file says in one table.
+/// Reads one table in the file.
 pub(super) fn of_file(
     table: toml::Table,
     origin: &str,

@@ -51,13 +51,13 @@ pub struct Settings {
     pub outputs: Vec<Output>,
     /// The variables that their templates see.
     pub template_env: VariableNames,
-    /// What our labels begin with.
+    /// The prefix of our labels.
     pub label_prefix: String,
     /// Whose labels are read, if that was said, the strongest first.
     pub dialects: Option<Vec<String>>,
     /// Labels of one's own.
     pub dialect_tables: DialectTables,
-    /// What completes names without a dot.
+    /// The domain that completes names without a dot.
     pub default_domain: Option<DnsName>,
     /// Our own container, if it was named.
     pub own: Option<String>,
@@ -79,11 +79,11 @@ pub struct Settings {
     pub keys: KeyAccess,
     /// A file with further roots.
     pub ca_root: Option<PathBuf>,
-    /// Whether the CA's terms are agreed to.
+    /// True if the CA's terms are agreed to.
     pub agree_tos: bool,
     /// The contact.
     pub email: Option<String>,
-    /// How CAs are shown that names are ours.
+    /// The challenge by which CAs are shown that names are ours.
     pub challenge: ChallengeType,
     /// The table that sets TXT records where no label says, if that was said.
     pub dns: Option<String>,
@@ -101,13 +101,13 @@ pub struct Settings {
     pub master: Option<Host>,
     /// The certificate that serves where no other can.
     pub default_certificate: Option<CertificateName>,
-    /// Whether the certificate of the nearest name above goes before a wildcard's.
+    /// True if the certificate of the nearest name above is preferred to a wildcard's.
     pub strict_parents: bool,
     /// A file with the password of the user's keys that have none of their own.
     pub provided_password_file: Option<PathBuf>,
     /// Which certificates get a self-signed one as long as nothing can be served for them.
     pub fallback: FallbackRule,
-    /// How long self-signed certificates live.
+    /// The life of self-signed certificates.
     pub self_signed_life: Duration,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Block>,
@@ -115,19 +115,19 @@ pub struct Settings {
     pub grants: Option<Grants>,
     /// The longest rest.
     pub resync: Duration,
-    /// How long before its end a certificate without a successor is warned of, if that was said.
+    /// Time before its end at which a certificate without a successor brings a warning, if that is set.
     pub warn_before: Option<Duration>,
-    /// How long a certificate that we obtained stays live after it was last wanted.
+    /// Time that a certificate that quaymaster obtained stays live after it was last wanted.
     pub archive_after: Duration,
-    /// How long it is kept after it was last wanted.
+    /// Time that it is kept after it was last wanted.
     pub delete_after: Duration,
     /// The log's filter.
     pub log: String,
-    /// Whether the log is JSON.
+    /// True if the log is JSON.
     pub log_json: bool,
 }
 
-/// Why the settings can't be used.
+/// The reason why the settings can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SettingsError {
     /// A value that its row can't read.
@@ -135,7 +135,7 @@ pub enum SettingsError {
     Value {
         /// Where it was written.
         origin: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
         /// The row's syntax.
         syntax: &'static str,
@@ -147,7 +147,7 @@ pub enum SettingsError {
     Unknown {
         /// Where it was written.
         origin: String,
-        /// What was probably meant.
+        /// The setting that was probably meant.
         nearest: Option<&'static str>,
     },
     /// A file that is no TOML.
@@ -176,7 +176,7 @@ pub struct SettingSources {
 }
 
 impl Settings {
-    /// Reads what was written. Also tells which variables look like settings and are none: links and clusters inject
+    /// Reads what was written. Also returns variables that look like settings and are none: links and clusters inject
     /// such, so these are no errors.
     ///
     /// # Errors
@@ -300,7 +300,7 @@ struct Written {
     value: String,
 }
 
-/// What stands in the file.
+/// The values in the file.
 #[derive(Default)]
 struct FileValues {
     /// By the row's name.

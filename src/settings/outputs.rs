@@ -9,10 +9,10 @@ use super::{
 };
 use crate::values::{Output, OutputSettings, ReloadWord, exec_words, nearest};
 
-/// What variables of outputs begin with; the output's name and the key follow, with two underscores between them.
+/// The beginning of outputs' variables; the output's name and the key follow, with two underscores between them.
 const VARIABLES: &str = "QUAYMASTER_OUTPUTS__";
 
-/// What can be said about one output.
+/// The settings of one output.
 pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
     SettingRow {
         name: "template",
@@ -77,7 +77,7 @@ fn check(value: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// What is written about each output, by its name and the row's.
+/// The written values of each output, by its name and the row's.
 pub(super) type WrittenOutputs = BTreeMap<String, BTreeMap<&'static str, Written>>;
 
 fn row(key: &str) -> Option<&'static SettingRow<OutputSettings>> {
@@ -91,12 +91,12 @@ fn variable(name: &str) -> Option<(String, &'static SettingRow<OutputSettings>)>
     Some((output, row(&key)?))
 }
 
-/// Whether a variable is about an output.
+/// True if a variable is about an output.
 pub(super) fn is_variable(name: &str) -> bool {
     variable(name).is_some()
 }
 
-/// What the file says in the tables of all outputs.
+/// Reads the tables of all outputs in the file.
 pub(super) fn of_file(table: toml::Table, origin: &str) -> Result<WrittenOutputs, SettingsError> {
     let mut outputs = WrittenOutputs::new();
     for (name, value) in table {
@@ -111,7 +111,7 @@ pub(super) fn of_file(table: toml::Table, origin: &str) -> Result<WrittenOutputs
     Ok(outputs)
 }
 
-/// What stands in the table of one output.
+/// Reads the table of one output.
 fn of_table(
     table: toml::Table,
     origin: &str,

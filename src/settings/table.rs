@@ -16,18 +16,18 @@ use crate::values::{
 pub struct SettingRow<T = Settings> {
     /// Its name, as in `--name`; the variable is `QUAYMASTER_NAME`, the key in the file is the name.
     pub name: &'static str,
-    /// What may be written, as in `--name VALUE`.
+    /// The values that may be written, as in `--name VALUE`.
     pub value: &'static str,
-    /// What is meant when nothing is written; goes through the row's own reader.
+    /// The default, which is read by the row's own reader.
     pub default: DefaultValue,
-    /// What it means.
+    /// The meaning, in words.
     pub doc: &'static str,
     /// A value that works.
     pub example: &'static str,
     pub(super) read: fn(&mut T, &str) -> Result<(), String>,
 }
 
-/// What is meant when nothing is written.
+/// The value that counts when nothing is written.
 #[derive(Clone, Copy, Debug)]
 pub enum DefaultValue {
     /// This value.

@@ -1,4 +1,4 @@
-//! How values of settings are written.
+//! The readers of settings' values.
 
 use std::{
     collections::BTreeSet,
@@ -117,7 +117,7 @@ pub(super) fn some_words(value: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// What names end with.
+/// Reads the domain that completes names.
 pub(super) fn domain(value: &str) -> Result<DnsName, String> {
     DnsName::parse(value).map_err(|error| error.to_string())
 }
@@ -171,7 +171,7 @@ pub(super) fn fallback(value: &str) -> Result<FallbackRule, String> {
     }
 }
 
-/// How many days a certificate of our own lives.
+/// Reads the number of days that a certificate of our own lives.
 pub(super) fn fallback_days(value: &str) -> Result<Duration, String> {
     const MOST: u64 = 3650;
     match value.parse() {
@@ -195,7 +195,7 @@ pub(super) fn limit(value: &str) -> Result<Option<Limit>, String> {
     }
 }
 
-/// What is written down for a limit is kept so long at most.
+/// The longest time that entries for a limit are kept.
 const LONGEST_WINDOW: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// So many in a second; nothing where there is no limit.

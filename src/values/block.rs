@@ -31,7 +31,7 @@ impl Block {
 }
 
 impl Block {
-    /// Reads several, separated by commas or blanks, at least one; each is told once.
+    /// Reads several, separated by commas or blanks, at least one; each is kept once.
     ///
     /// # Errors
     /// The first that is none.

@@ -13,9 +13,9 @@ pub struct CaPreset {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
     pub directory: &'static str,
-    /// What it is, for people.
+    /// A description, for people.
     pub what: &'static str,
-    /// Whether browsers trust its certificates.
+    /// True if browsers trust its certificates.
     pub trusted: bool,
     /// The preset of the same people for trying things out.
     pub staging: Option<&'static str>,
@@ -25,7 +25,7 @@ pub struct CaPreset {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8659#section-4.2>
     pub caa: &'static [&'static str],
-    /// What it lets one account do.
+    /// The limits of one account.
     pub limits: CaLimits,
 }
 
@@ -159,8 +159,8 @@ impl Issuer {
         }
     }
 
-    /// Whether those trust what it issues whom that is meant for: not the CA for trying things out. Whoever asks for a
-    /// self-signed certificate, or names a CA of their own, trusts these themselves.
+    /// True if its clients trust its certificates; false for a staging CA. Users who ask for a self-signed certificate,
+    /// or name a CA of their own, trust these themselves.
     pub fn is_trusted(&self) -> bool {
         self.directory().is_none_or(Self::is_ca_trusted)
     }
@@ -170,7 +170,7 @@ impl Issuer {
         preset_at(directory).is_none_or(|preset| preset.trusted)
     }
 
-    /// Whether it issues for names and addresses alone that are reached from everywhere.
+    /// True if it issues only for names and addresses that are reachable from everywhere.
     pub fn is_public(&self) -> bool {
         self.directory().and_then(preset_at).is_some()
     }
@@ -188,7 +188,7 @@ impl fmt::Display for Issuer {
 }
 
 /// The directory URL of a CA in the one spelling that stands for all: scheme and host in lower case, the port left out
-/// where it is the usual one. CAs are told apart by this text. What is no URL stays as it is.
+/// where it is the usual one. CAs are distinguished by this text. What is no URL stays as it is.
 ///
 /// <https://url.spec.whatwg.org/#url-serializing>
 pub fn in_one_spelling(directory: &str) -> String {

@@ -11,14 +11,14 @@ use super::{
     MacAlgorithm, Secret, in_one_spelling, issuers::listed, nearest, preset_at,
 };
 
-/// What the settings say about one CA; nothing for what they leave to the settings that are about all.
+/// The settings of one CA; none for what they leave to the settings about all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CaSettings {
     /// The URL of its directory, in one spelling; a preset brings its own.
     pub directory: Option<String>,
-    /// A file with roots that are trusted besides the usual ones.
+    /// A file with roots that are trusted in addition to the usual ones.
     pub root: Option<PathBuf>,
-    /// Whether its terms are agreed to.
+    /// True if its terms are agreed to.
     pub agree_tos: Option<bool>,
     /// The contact.
     pub email: Option<String>,
@@ -30,15 +30,15 @@ pub struct CaSettings {
     pub failures: Option<Option<Limit>>,
     /// The same of new orders in any second.
     pub orders_per_second: Option<Option<u32>>,
-    /// Whether renewals count as no new orders.
+    /// True if renewals count as no new orders.
     pub are_renewals_exempt: Option<bool>,
-    /// What the CA calls the key that it gave out at its web site.
+    /// The CA's name for the key that it gave out at its web site.
     pub eab_key_id: Option<String>,
     /// That key.
     pub eab_key: Option<Secret>,
     /// A file with that key.
     pub eab_key_file: Option<PathBuf>,
-    /// How that key signs.
+    /// The algorithm with which that key signs.
     pub eab_algorithm: Option<MacAlgorithm>,
     /// The name of the CA at which what it is asked for is tried out.
     pub staging: Option<String>,
@@ -88,7 +88,7 @@ impl CaTable {
     /// The presets and these.
     ///
     /// # Errors
-    /// The first that can't be told from another, or has no directory.
+    /// The first whose name stands for another CA already, or that has no directory.
     pub fn new(own: BTreeMap<String, CaSettings>) -> Result<Self, CaTableError> {
         let mut seen = BTreeSet::new();
         for (name, ca) in &own {
@@ -134,7 +134,7 @@ impl CaTable {
     /// The key in the table of CAs for the one that is asked where no label says: no CA's name.
     pub const DEFAULT: &str = "default";
 
-    /// What the setting `ca` means: words of the label, or URLs of CAs' directories, in the order in which they are asked.
+    /// Reads the setting `ca`: words of the label, or URLs of CAs' directories, in the order in which they are asked.
     ///
     /// # Errors
     /// When one is neither, naming the nearest word, or they are no list.
@@ -147,7 +147,7 @@ impl CaTable {
         Issuers::new(issuers.collect::<Result<_, _>>()?).map(Some)
     }
 
-    /// What one word of the setting means.
+    /// Reads one word of the setting.
     fn of_word(&self, word: &str) -> Result<Issuer, CaError> {
         if word == Issuer::SELF_SIGNED {
             return Ok(Issuer::SelfSigned);
@@ -200,7 +200,7 @@ impl CaTable {
         own.or_else(|| Some(preset_at(directory)?.name))
     }
 
-    /// What people call the CA with this directory: its name, or the URL where it has none.
+    /// The usual name of the CA with this directory, or the URL where it has none.
     pub fn called<'t>(&'t self, directory: &'t str) -> &'t str {
         self.name_of(directory).unwrap_or(directory)
     }
@@ -221,14 +221,14 @@ impl CaTable {
         })
     }
 
-    /// What the settings say about the CA with this directory.
+    /// The settings of the CA with this directory.
     pub fn at(&self, directory: &str) -> Option<&CaSettings> {
         let found = self.own().find(|(own, _)| *own == directory);
         found.map(|(_, ca)| ca)
     }
 
-    /// Whether the terms of the CA with this directory are agreed to: in its own table, or by the setting `agree-tos`, which
-    /// is about the CAs that are asked where no label says, and others with the same terms.
+    /// True if the terms of the CA with this directory are agreed to: in its own table, or by the setting `agree-tos`,
+    /// which is about the CAs that are asked where no label says, and others with the same terms.
     pub fn agrees(&self, directory: &str, default: Option<&Issuers>, agree_tos: bool) -> bool {
         let own = self.at(directory).and_then(|ca| ca.agree_tos);
         let terms = |directory| preset_at(directory).map(|preset| preset.terms_of);
@@ -301,17 +301,17 @@ pub enum CaError {
     /// Neither a word nor a URL.
     #[error("{word:?} is no CA; {remedy}")]
     Unknown {
-        /// What was written.
+        /// The word as it was written.
         word: String,
-        /// What to write instead.
+        /// The remedy.
         remedy: String,
     },
     /// No word of the label.
     #[error("{word:?} is no CA that a label can name{}", nearest.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
     UnknownInLabel {
-        /// What was written.
+        /// The word as it was written.
         word: String,
-        /// What was probably meant.
+        /// The word that was probably meant.
         nearest: Option<String>,
     },
     /// A word that says that no CA is asked, beside others.
@@ -351,9 +351,9 @@ pub enum CaTableError {
     Staging {
         /// The CA's name.
         name: String,
-        /// What was written.
+        /// The word as it was written.
         word: String,
-        /// What was probably meant.
+        /// The word that was probably meant.
         nearest: Option<String>,
     },
     /// Nowhere to ask.
@@ -377,7 +377,7 @@ pub enum CaTableError {
     ExternalAccount {
         /// The CA's name.
         name: String,
-        /// What is there, and what to write.
+        /// The problem, and the remedy.
         problem: &'static str,
     },
     /// One CA under two names.

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-/// How it is proven to a CA that a name is ours.
+/// The proof to a CA that a name is ours.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +28,7 @@ impl ChallengeType {
     pub const WORDS: [(&'static str, Self); 2] =
         [("http-01", Self::Http01), ("dns-01", Self::Dns01)];
 
-    /// Whether it can prove that all names below one are ours.
+    /// True if it can prove that all names below one are ours.
     pub fn proves_wildcards(self) -> bool {
         match self {
             Self::Http01 => false,
@@ -36,7 +36,7 @@ impl ChallengeType {
         }
     }
 
-    /// Whether it can prove that an IP address is ours.
+    /// True if it can prove that an IP address is ours.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8738#section-7>
     pub fn proves_addresses(self) -> bool {

@@ -31,7 +31,7 @@ impl Digest {
         Self(bytes)
     }
 
-    /// The digest of a value, of all that its `Hash` tells apart. Not to be kept: the next program may tell it otherwise.
+    /// The digest of a value, of all that its `Hash` includes. Not to be kept: the next program may compute another.
     pub fn of_value(value: &impl Hash) -> Self {
         let mut told = Told(Vec::with_capacity(1024));
         value.hash(&mut told);
@@ -50,7 +50,7 @@ impl Digest {
     }
 }
 
-/// Everything that a value tells to a hasher. Gathered, because a digest of many small pieces takes longer.
+/// Everything that a value writes to a hasher. Gathered, because a digest of many small pieces takes longer.
 struct Told(Vec<u8>);
 
 impl Hasher for Told {

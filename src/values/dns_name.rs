@@ -11,13 +11,13 @@ use thiserror::Error;
 #[serde(try_from = "String", into = "String")]
 pub struct DnsName(String);
 
-/// Why a word is not a host name; each says what to write instead.
+/// The reason why a word is not a host name, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DnsNameError {
     /// Nothing was written.
     #[error("it is empty; write a host name such as shop.example")]
     Empty,
-    /// What looks like an IP address.
+    /// A word that looks like an IP address.
     #[error("its last part is a number, as in an IP address, and it is none")]
     Number,
     /// A URL, a port or a path was written.
@@ -82,7 +82,7 @@ impl DnsName {
     }
 }
 
-/// Whether no public CA can issue for this name: it is one label alone, or under a name that is kept for local use, for
+/// True if no public CA can issue for this name: it is one label alone, or under a name that is kept for local use, for
 /// examples and for tests.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc6761#section-6>, <https://www.rfc-editor.org/rfc/rfc8375>
@@ -109,7 +109,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
             .any(|reserved| name == *reserved || under(reserved))
 }
 
-/// What people write in place of a host name, each with a message of its own.
+/// Refuses words that people write in place of a host name, each with a message of its own.
 fn refuse_lookalikes(word: &str) -> Result<(), DnsNameError> {
     if word.is_empty() {
         return Err(DnsNameError::Empty);

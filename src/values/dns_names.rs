@@ -21,7 +21,7 @@ impl DnsNames {
         Self { waits, usual }
     }
 
-    /// How long records of this table have to stand before a CA looks, at least.
+    /// Time that records of this table have to stand before a CA looks, at least.
     pub fn wait(&self, name: &str) -> Duration {
         self.waits.get(name).copied().unwrap_or_default()
     }
@@ -51,7 +51,7 @@ impl DnsNames {
         self.usual.as_deref()
     }
 
-    /// Why records can't be set by the table of this name, and what to write instead; nothing where they can.
+    /// The reason why records can't be set by the table of this name, and the remedy; none where they can.
     pub fn problem(&self, name: Option<&str>) -> Option<(String, String)> {
         match name {
             Some(name) if self.waits.contains_key(name) => None,

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{DnsNames, Secret, nearest};
 
-/// How TXT records are set: a protocol, or the interface of one company.
+/// The protocol that sets TXT records, or the interface of one company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DnsProvider {
     /// Its word.
@@ -137,7 +137,7 @@ impl DnsProvider {
     }
 }
 
-/// How the TSIG key of an update signs.
+/// The algorithm with which the TSIG key of an update signs.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8945#section-6>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,20 +174,20 @@ impl TsigAlgorithm {
     }
 }
 
-/// What the settings say about one way to set records.
+/// The settings of one way to set records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DnsSettings {
-    /// How records are set.
+    /// The protocol or interface that sets records.
     pub provider: Option<DnsProvider>,
     /// The server that takes updates: a host name or an address, with or without a port.
     pub server: Option<String>,
-    /// What the server calls the key.
+    /// The server's name for the key.
     pub key_name: Option<String>,
     /// The key, in base64.
     pub key: Option<Secret>,
     /// A file with the key.
     pub key_file: Option<PathBuf>,
-    /// How the key signs.
+    /// The algorithm with which the key signs.
     pub key_algorithm: TsigAlgorithm,
     /// The URL of the interface, without a slash at its end.
     pub url: Option<String>,
@@ -213,7 +213,7 @@ pub struct DnsSettings {
     pub zone: Option<String>,
     /// The servers at which a record has to be seen, where these are not those of the zone.
     pub nameservers: Vec<String>,
-    /// How long a record stands before the CA is asked to look, at least.
+    /// Time that a record stands before the CA is asked to look, at least.
     pub wait: Duration,
 }
 
@@ -311,7 +311,7 @@ fn check_url(text: &str) -> Result<(), String> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DnsTable(BTreeMap<String, DnsSettings>);
 
-/// Why the tables `[dns.NAME]` can't be used.
+/// The reason why the tables `[dns.NAME]` can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DnsTableError {
     /// A table by which no record can be set.
@@ -319,7 +319,7 @@ pub enum DnsTableError {
     Table {
         /// Its name.
         name: String,
-        /// What is wrong, and what to write instead.
+        /// The problem, and the remedy.
         problem: String,
     },
     /// A table that is chosen and is not there.
@@ -327,7 +327,7 @@ pub enum DnsTableError {
     Unknown {
         /// Its name.
         name: String,
-        /// What was probably meant.
+        /// The name that was probably meant.
         nearest: Option<String>,
     },
 }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Secret;
 
-/// How the key that a CA gave out signs.
+/// The algorithm with which the key that a CA gave out signs.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc7518#section-3.2>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,16 +50,16 @@ impl FromStr for MacAlgorithm {
     }
 }
 
-/// What a CA gave out on its web site, by which an account there and ours here become one.
+/// A key that a CA gave out on its web site, by which an account there and ours here become one.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.4>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalAccount {
-    /// What the CA calls the key.
+    /// The CA's name for the key.
     pub key_id: String,
     /// The key, as the CA wrote it.
     pub key: Secret,
-    /// How it signs.
+    /// The algorithm with which it signs.
     pub algorithm: MacAlgorithm,
 }
 
@@ -78,7 +78,7 @@ impl ExternalAccount {
     /// The bytes of a key that is written in base64url, or in base64.
     ///
     /// # Errors
-    /// When it is neither, or nothing. The text itself is not told.
+    /// When it is neither, or nothing. The text itself is not in the error.
     pub fn key_bytes(key: &Secret) -> Result<Zeroizing<Vec<u8>>, String> {
         let text = key.expose().trim();
         let bytes = URL_SAFE.decode(text).or_else(|_| STANDARD.decode(text));

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{Host, HostError};
 
-/// Something that containers may be allowed besides claiming hosts.
+/// A right of containers other than to claim hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
     /// Being a proxy: it is configured, and gets the keys of the sites that it serves.
@@ -59,7 +59,7 @@ impl fmt::Display for Right {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants(BTreeMap<String, Granted>);
 
-/// What one line of the table allows.
+/// The rights in one line of the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Granted {
     /// As it was written, to be repeated with what is missing.
@@ -95,9 +95,9 @@ pub enum GrantsError {
     /// A host that is none.
     #[error("{word:?} is no host: {reason}")]
     Host {
-        /// What was written.
+        /// The word as it was written.
         word: String,
-        /// Why.
+        /// The reason.
         reason: HostError,
     },
 }
@@ -118,13 +118,13 @@ impl Grants {
         Ok(Self(lines.collect::<Result<_, _>>()?))
     }
 
-    /// Whether a service of a project has this right.
+    /// True if a service of a project has this right.
     pub fn allows(&self, project: &str, service: &str, right: Right) -> bool {
         self.of(project, service)
             .any(|granted| granted.rights.contains(&right))
     }
 
-    /// Whether a service of a project may claim this host.
+    /// True if a service of a project may claim this host.
     pub fn allows_host(&self, project: &str, service: &str, host: &Host) -> bool {
         self.of(project, service)
             .any(|granted| granted.hosts.iter().any(|pattern| pattern.allows(host)))

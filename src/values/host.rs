@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::{Digest, DnsName, DnsNameError, dns_name::is_reserved};
 
-/// What a site answers for and a certificate covers: a host name, all names one label below another (`*.shop.example`),
-/// or an IP address.
+/// A host that a site answers for and a certificate covers: a host name, all names one label below another
+/// (`*.shop.example`), or an IP address.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc9525#section-6.3>, <https://www.rfc-editor.org/rfc/rfc8738#section-3>
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -28,7 +28,7 @@ enum Kind {
     Address(IpAddr),
 }
 
-/// Why a word is no host; each says what to write instead.
+/// The reason why a word can't be a host, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HostError {
     /// A `*` that is not the whole first label.
@@ -99,7 +99,7 @@ impl Host {
         }
     }
 
-    /// Whether it stands for all names one label below another.
+    /// True if it stands for all names one label below another.
     pub fn is_wildcard(&self) -> bool {
         self.kind == Kind::Wildcard
     }
@@ -114,8 +114,8 @@ impl Host {
         }
     }
 
-    /// What it is called in names of files and folders: `_` for `*`, `-` for `:`, with a zero before an address that
-    /// begins with `::`, and cut where a file name would become too long. No two hosts are called alike.
+    /// Its word in names of files and folders: `_` for `*`, `-` for `:`, with a zero before an address that begins with
+    /// `::`, and cut where a file name would become too long. No two hosts have the same word.
     pub fn file_word(&self) -> Arc<str> {
         /// A file name has at most 255 bytes, and something stands before and behind this.
         const LONGEST: usize = 200;
@@ -133,7 +133,7 @@ impl Host {
         }
     }
 
-    /// What a client asks for that is to be served as this: the host itself, or some name below a wildcard.
+    /// A name under which clients ask for this host: the host itself, or some name below a wildcard.
     pub fn one_of(&self) -> String {
         match self.kind {
             Kind::Wildcard => self.text.replacen('*', "quaymaster-probe", 1),
@@ -166,7 +166,8 @@ impl Host {
         parents
     }
 
-    /// Whether no public CA can issue for it: a name for local use, or an address that is not reached from everywhere.
+    /// True if no public CA can issue for it: a name for local use, or an address that is not reachable from
+    /// everywhere.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc6761#section-6>, <https://www.rfc-editor.org/rfc/rfc6890#section-2.2>
     pub fn is_reserved(&self) -> bool {

@@ -2,16 +2,16 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// How long changes are gathered before something is done about them, at least and at most.
+/// Time for which changes are gathered before something is done about them, at least and at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// How long nothing must change. Zero: the first change of a quiet time counts at once.
+    /// Time without any change. Zero: the first change of a quiet time counts at once.
     pub min: Duration,
     /// The longest that changes wait. Zero: every change counts at once.
     pub max: Duration,
 }
 
-/// Nobody waits longer; and a time that far ahead can still be told.
+/// Nobody waits longer; and a time that far ahead can still be shown.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Words that are no interval.
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub struct IntervalError(String, String);
 
 impl Default for Interval {
-    /// What one person does is seen at once, and a stack that starts is one change or two.
+    /// A change that one person makes is seen at once, and a stack that starts is one change or two.
     fn default() -> Self {
         Self {
             min: Duration::ZERO,

@@ -38,7 +38,7 @@ impl Issuers {
         self.0.iter()
     }
 
-    /// Whether there is a second one.
+    /// True if there is a second one.
     pub fn are_several(&self) -> bool {
         self.0.len() > 1
     }
@@ -87,8 +87,8 @@ pub enum IssuerName {
 }
 
 impl IssuerNames {
-    /// What the label `ca` says: names of CAs, `self-signed`, or `none` for a certificate that is provided. Never a URL:
-    /// whoever may write labels does not choose whom to believe.
+    /// Reads the label `ca`: names of CAs, `self-signed`, or `none` for a certificate that is provided. Never a URL:
+    /// the writer of a label does not choose a CA to trust.
     ///
     /// # Errors
     /// When there is a URL among them, a name is there twice, or a word that is no CA's name stands beside others.

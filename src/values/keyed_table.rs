@@ -1,5 +1,5 @@
-//! A map in the order of its keys, of which an earlier version costs next to nothing to keep, and tells quickly what is
-//! different: versions share all that is the same.
+//! A map in the order of its keys, of which an earlier version costs next to nothing to keep, and which quickly finds
+//! the differences: versions share all that is the same.
 
 use std::{
     borrow::Borrow, collections::BTreeMap, fmt, iter::FusedIterator, ops::Index, rc::Rc, slice,
@@ -26,24 +26,24 @@ pub struct KeyedTable<K, V> {
 pub struct TableChange<'a, K, V> {
     /// The key.
     pub key: &'a K,
-    /// What it had before; nothing where it was not there.
+    /// The value before; none where the key was not there.
     pub before: Option<&'a V>,
-    /// What it has now; nothing where it is gone.
+    /// The value now; none where the key is not there any more.
     pub now: Option<&'a V>,
 }
 
 impl<K, V> KeyedTable<K, V> {
-    /// How many entries there are.
+    /// Number of entries.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether there are none.
+    /// True if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Whether this is a copy in which nothing was changed. Two tables with the same entries may say no.
+    /// True if this is a copy in which nothing was changed. Two tables with the same entries need not be copies.
     pub fn is_copy_of(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.runs, &other.runs) || self.is_empty() && other.is_empty()
     }
@@ -87,7 +87,7 @@ impl<K: Ord, V> KeyedTable<K, V> {
         run.get(at).map(|(key, value)| (key, value))
     }
 
-    /// Whether there is such a key.
+    /// True if there is such a key.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -95,7 +95,8 @@ impl<K: Ord, V> KeyedTable<K, V> {
         self.get_key_value(key).is_some()
     }
 
-    /// What is different from an earlier version, in the order of the keys. What both share is skipped without a look.
+    /// The differences from an earlier version, in the order of the keys. Entries that both share are skipped without a
+    /// look.
     pub fn changes<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = TableChange<'a, K, V>>
     where
         V: PartialEq,

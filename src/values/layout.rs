@@ -18,7 +18,7 @@ struct LayoutFile {
     holds: Piece,
 }
 
-/// What a file of a certificate holds, as PEM.
+/// The content of a certificate's file, as PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Piece {
     /// The certificate alone.
@@ -59,7 +59,7 @@ pub enum LayoutError {
     Lacks(&'static str),
 }
 
-/// What stands for the certificate's name.
+/// The word that stands for the certificate's name.
 const NAME: &str = "NAME";
 
 /// Every layout that has a name.
@@ -138,7 +138,7 @@ impl Piece {
         row.map_or("", |(word, _)| word)
     }
 
-    /// Whether the private key is in it.
+    /// True if the private key is in it.
     pub fn has_key(self) -> bool {
         matches!(self, Self::PrivateKey | Self::Combined)
     }
@@ -192,12 +192,12 @@ impl Layout {
         }
     }
 
-    /// Whether it has a folder for each certificate.
+    /// True if it has a folder for each certificate.
     pub fn has_folders(&self) -> bool {
         self.files.iter().any(|file| file.path.contains('/'))
     }
 
-    /// Whether it has room for one certificate alone.
+    /// True if it has room for one certificate alone.
     pub fn is_for_one(&self) -> bool {
         !self.files.iter().any(|file| file.path.contains(NAME))
     }
@@ -232,13 +232,13 @@ impl Layout {
         Some([certificate, first(&[Piece::PrivateKey, Piece::Combined])?])
     }
 
-    /// How many files each certificate has.
+    /// Number of files of each certificate.
     pub fn count(&self) -> usize {
         self.files.len()
     }
 
-    /// What the certificate is called of which the file with the certificate itself lies at this path in the folder; where a
-    /// name is no part of it, what the file is called without its ending.
+    /// The name of the certificate whose own file lies at this path in the folder; where a name is no part of the path,
+    /// the file's name without its ending.
     pub fn name_at(&self, path: &Path) -> Option<CertificateName> {
         let text = path.to_str()?;
         let mut files = self.files.iter();
@@ -251,7 +251,7 @@ impl Layout {
         CertificateName::parse(word).ok()
     }
 
-    /// Whether a file of some certificate could lie at this path in the server's folder.
+    /// True if a file of some certificate could lie at this path in the server's folder.
     pub fn may_hold(&self, path: &Path) -> bool {
         let is_one = |pattern: &str| match pattern.split_once(NAME) {
             Some((before, after)) => {

@@ -42,7 +42,7 @@ pub struct CaLimits {
     pub failures: Option<Limit>,
     /// New orders in any second.
     pub orders_per_second: Option<u32>,
-    /// Whether an order for exactly the names of a certificate that the CA has issued counts as no new order.
+    /// True if an order for exactly the names of a certificate that the CA has issued counts as no new order.
     pub are_renewals_exempt: bool,
 }
 

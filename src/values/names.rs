@@ -83,11 +83,11 @@ macro_rules! name {
 }
 
 name! {
-    /// What a certificate is called on disk: the folder in `live/`.
+    /// A certificate's name on disk: the folder in `live/`.
     CertificateName
 }
 name! {
-    /// What a container is called, without Docker's leading slash.
+    /// A container's name, without Docker's leading slash.
     ContainerName
 }
 name! {
@@ -106,7 +106,7 @@ impl ContainerName {
         Self("_settings".into())
     }
 
-    /// Whether it is the settings, and no container.
+    /// True if it is the settings, and no container.
     pub fn is_settings(&self) -> bool {
         self.as_str() == "_settings"
     }
@@ -120,7 +120,7 @@ impl ContainerId {
 }
 
 impl From<&Host> for CertificateName {
-    /// What the certificate of one host is called, unless a label says otherwise.
+    /// The name of one host's certificate, unless a label says otherwise.
     fn from(host: &Host) -> Self {
         Self(host.file_word())
     }

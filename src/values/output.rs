@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::ReloadWord;
 
-/// What a table `[outputs.NAME]` says, as far as it says anything.
+/// The settings of a table `[outputs.NAME]`, as far as they are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputSettings {
     /// The template's file.
@@ -13,16 +13,16 @@ pub struct OutputSettings {
     pub target: Option<PathBuf>,
     /// Whose it is, by a container's name or id, or by a service.
     pub consumer: Option<String>,
-    /// How that one is told.
+    /// The way to make that container reload.
     pub reload: Option<ReloadWord>,
-    /// What is run in it before it is told.
+    /// The command that is run in it before it reloads.
     pub check: Option<Vec<String>>,
 }
 
 /// A file of the user's own that `watch` keeps up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// What it is called.
+    /// The output's name.
     pub name: String,
     /// The template's file, as quaymaster sees it.
     pub template: PathBuf,
@@ -30,9 +30,9 @@ pub struct Output {
     pub target: PathBuf,
     /// Whose it is, by a container's name or id, or by a service.
     pub consumer: Option<String>,
-    /// How that one is told.
+    /// The way to make that container reload.
     pub reload: ReloadWord,
-    /// What is run in it before it is told; any exit code but 0 refuses the file.
+    /// The command that is run in it before it reloads; any exit code but 0 refuses the file.
     pub check: Option<Vec<String>>,
 }
 
@@ -40,13 +40,13 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("[outputs.{name}]: {problem}")]
 pub struct OutputError {
-    /// What it is called.
+    /// The output's name.
     name: String,
-    /// What is wrong, and what to write.
+    /// The problem, and the remedy.
     problem: String,
 }
 
-/// What begins the names of files that quaymaster writes by itself in folders of consumers, or of its own there.
+/// Beginnings of names of files that quaymaster writes by itself in folders of consumers, or of its own there.
 const OURS: &[&str] = &["quaymaster-", ".quaymaster"];
 
 impl OutputSettings {

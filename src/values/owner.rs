@@ -37,10 +37,10 @@ impl KeyAccess {
 }
 
 impl Owner {
-    /// What is wrong with a text that is no owner.
+    /// The problem with a text that is no owner.
     pub const NO_OWNER: &str = "it is no user's number, such as 33 or 33:33";
 
-    /// Whether what has this owner has it in all that is said here.
+    /// True if `other` has this user, and this group where it is set.
     pub fn is_in(self, other: Option<Self>) -> bool {
         let same_group = |other: Self| self.group.is_none() || self.group == other.group;
         other.is_some_and(|other| self.user == other.user && same_group(other))

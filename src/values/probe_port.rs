@@ -7,11 +7,11 @@ use thiserror::Error;
 pub struct ProbePort {
     /// The port in the container.
     pub port: u16,
-    /// What is said there before TLS.
+    /// The protocol that is spoken there before TLS.
     pub protocol: Protocol,
 }
 
-/// What a client and a server say before TLS begins.
+/// The words of a client and a server before TLS begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// Nothing: TLS begins at once.

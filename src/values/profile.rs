@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// What kind of certificate a CA is asked for: its own word for it.
+/// The CA's own word for a kind of certificate.
 ///
 /// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-profiles-01#section-3>
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -11,7 +11,7 @@ use thiserror::Error;
 pub struct Profile {
     /// The CA's word.
     pub name: String,
-    /// Whether nothing else will do: where the CA does not have it, nothing is ordered.
+    /// True if nothing else will do: where the CA does not have it, nothing is ordered.
     pub is_required: bool,
 }
 
@@ -23,7 +23,7 @@ pub struct Profile {
 pub struct ProfileError;
 
 impl Profile {
-    /// What says behind its name that nothing else will do.
+    /// The word behind its name that says that nothing else will do.
     const REQUIRED: &str = "required";
     /// In characters; those of CAs have some ten.
     const LONGEST: usize = 64;

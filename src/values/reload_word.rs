@@ -1,6 +1,6 @@
 use super::{Signal, SignalError};
 
-/// How a server is made to read its files again, as labels and settings say it.
+/// The way to make a server read its files again, as labels and settings say it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReloadWord {
     /// A signal to its first process.

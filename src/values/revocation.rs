@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-/// Why a certificate is revoked.
+/// The reason why a certificate is revoked.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc5280#section-5.3.1>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A signal that tells a server to read its configuration again.
+/// A signal that makes a server read its configuration again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Signal(i32);
@@ -18,11 +18,11 @@ const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
 impl Signal {
-    /// What nginx, haproxy, mosquitto and most servers read as "load your configuration again".
+    /// The signal that nginx, haproxy, mosquitto and most servers read as "load your configuration again".
     pub const HUP: Self = Self(nix::sys::signal::Signal::SIGHUP as i32);
-    /// What asks a process to end; by which Docker stops a container that has no stop signal.
+    /// The signal that asks a process to end; by it Docker stops a container that has no stop signal.
     pub const TERM: Self = Self(nix::sys::signal::Signal::SIGTERM as i32);
-    /// What most servers read as "end, and let visitors finish".
+    /// The signal that most servers read as "end, and let visitors finish".
     pub const QUIT: Self = Self(nix::sys::signal::Signal::SIGQUIT as i32);
 
     /// The system's number for it.

@@ -60,7 +60,7 @@ impl Timestamp {
         date.expect("years of four digits are dates")
     }
 
-    /// How long `self` is after `earlier`; nothing when it is not.
+    /// Time from `earlier` to `self`; zero when `self` is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
     }

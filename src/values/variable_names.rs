@@ -31,7 +31,7 @@ impl VariableNames {
         Ok(Self(names))
     }
 
-    /// Whether the variable of this name may be seen. Case counts, as it does in environments.
+    /// True if the variable of this name may be seen. Case counts, as it does in environments.
     pub fn have(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| fits(pattern, name))
     }
@@ -43,7 +43,7 @@ impl fmt::Display for VariableNames {
     }
 }
 
-/// Whether a name is what a pattern says.
+/// True if a name fits a pattern.
 fn fits(pattern: &str, name: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();

@@ -6,15 +6,17 @@ use crate::{
     values::{ContainerId, ContainerName, Digest, Timestamp},
 };
 
-/// How many seconds a container stays away that went, by how often it was let in again since it was last steady. The
-/// first two are at once: one start that failed, or something that was mended, is no loop. The last one goes on.
+/// Seconds that a container stays away after it ended, by the number of times that it was let in again since it was
+/// last steady. The first two are zero: one start that failed, or something that was mended, is no loop. The last one
+/// is used from then on.
 const PAUSES: &[u64] = &[0, 0, 5, 10, 20, 40, 80, 160, 300];
 
 /// Whoever has stayed, or has stayed away, for as long begins anew.
 const STEADY: Duration = Duration::from_secs(300);
 
-/// How long it has to be up before it is let in, where its pause is not shorter: what ends within seconds costs nothing
-/// then, however often it does. Docker, too, takes a container for one that has started when it has run for so long.
+/// Time that it has to be up before it is let in, where its pause is not shorter: a container that ends within seconds
+/// costs nothing then, however often it does. Docker, too, takes a container for one that has started when it has run
+/// for so long.
 ///
 /// <https://docs.docker.com/engine/containers/start-containers-automatically/#restart-policy-details>
 const UP_FOR: Duration = Duration::from_secs(10);
@@ -48,11 +50,11 @@ struct Flapping {
     left: Option<Timestamp>,
     /// For how long it took requests before that.
     served_for: Duration,
-    /// How often it was let in again.
+    /// Number of times that it was let in again.
     let_in: usize,
-    /// How often it came back, let in or not.
+    /// Number of times that it came back, let in or not.
     returns: u32,
-    /// How often somebody started it.
+    /// Number of times that somebody started it.
     by_hand: u32,
 }
 
@@ -107,14 +109,15 @@ impl Damping {
         self.flapping.keys()
     }
 
-    /// Whether it does not take requests at once when it is back, be it up or down.
+    /// True if it does not take requests at once when it is back, whether it is up or down.
     pub fn holds(&self, name: &ContainerName) -> bool {
         self.flapping.get(name).is_some_and(Flapping::is_held)
     }
 }
 
-/// Whether nothing is known that keeps requests from it. One whose first check has not passed yet counts: whether it ends
-/// before or after that, it comes and goes. One that uses another's network goes with that one.
+/// True if nothing is known that keeps requests from it. A container whose first check has not passed yet counts:
+/// whether it ends before or after that, it comes and goes. A container that uses another's network is away with that
+/// one.
 fn is_up(bearer: &Bearer, dialects: &Dialects) -> bool {
     let is_well = bearer.health != Some(Health::Unhealthy);
     let mut endpoints = bearer.endpoints.iter();
@@ -210,7 +213,7 @@ impl Flapping {
         self.left.is_some() && !self.pause().is_zero()
     }
 
-    /// What it waits for, in this state. One that nobody is about to start again is simply away.
+    /// The wait that it is in, in this state. A container that nobody is about to start again is simply away.
     fn wait(&self, bearer: &Bearer) -> Option<Wait> {
         (self.is_held() && bearer.is_kept_going()).then(|| Wait {
             until: self.let_in_at(),
@@ -234,7 +237,7 @@ mod tests {
         START + Duration::from_secs(seconds)
     }
 
-    /// One container of which events tell.
+    /// A container that events are about.
     struct World {
         damping: Damping,
         snapshot: Snapshot,

@@ -12,8 +12,8 @@ use crate::{
     values::{ContainerId, ContainerName, Timestamp},
 };
 
-/// How long what vanished while nobody could see still counts as it was. An engine that restarts stops and starts every
-/// container, which takes ten seconds for what does not listen to SIGTERM: emptying the proxy and filling it again
+/// Time that a container that vanished during a gap still counts as it was. An engine that restarts stops and starts
+/// every container, which takes ten seconds for processes that ignore SIGTERM: emptying the proxy and filling it again
 /// meanwhile would help nobody.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -30,7 +30,7 @@ pub(crate) struct Grace {
 struct Missed {
     /// When it counts as it is.
     until: Timestamp,
-    /// What the engine says of it now; nothing when it knows none.
+    /// The engine's description of it now; none when the engine knows no such container.
     now: Option<Rc<Bearer>>,
 }
 
@@ -78,8 +78,8 @@ impl Grace {
     }
 
     /// Takes over what is true of one container. With `decides` what happened to it was seen, and its grace is over;
-    /// without, only its return ends it: a container joins its networks just before it starts. Nor does what was known
-    /// end it: an engine that was killed tells late of those that it found ended.
+    /// without, only its return ends it: a container joins its networks just before it starts. The known state does not
+    /// end it: an engine that was killed reports late those that it found ended.
     pub fn take_one(
         &mut self,
         snapshot: &mut Snapshot,
@@ -231,7 +231,7 @@ mod tests {
         container("shop", 4)
     }
 
-    /// What is known when proxy, shop and blog were seen before a gap, and `list` after it.
+    /// The facts when proxy, shop and blog were seen before a gap, and `list` after it.
     fn after_gap(list: Vec<Bearer>) -> (Grace, Snapshot) {
         let (mut grace, mut snapshot) = (Grace::default(), Snapshot::default());
         grace.take_list(

@@ -38,10 +38,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// connections and drops them at once must not be asked forty times a second.
 const LIVED: Duration = Duration::from_secs(120);
 
-/// How often the engine is asked whether it still answers: one that is frozen leaves the stream open and silent.
+/// Time between two pings of the engine: a frozen engine leaves the stream open and silent.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
-/// What was seen of the engine.
+/// An update from the engine.
 #[derive(Debug)]
 pub(crate) enum EngineUpdate<F = Bearer> {
     /// Everything that concerns us; after a gap in which anything may have happened, or not.
@@ -50,7 +50,7 @@ pub(crate) enum EngineUpdate<F = Bearer> {
         own: Option<F>,
         gap: bool,
     },
-    /// What is true of one container after something happened to it; nothing when it is gone.
+    /// The facts about one container after something happened to it; none when it was removed.
     One {
         id: ContainerId,
         container: Option<F>,
@@ -65,10 +65,10 @@ pub(crate) enum EngineUpdate<F = Bearer> {
     },
 }
 
-/// What is watched, and how it is looked at.
+/// The watched facts, and the way to look at them.
 #[async_trait(?Send)]
 pub(crate) trait Watched {
-    /// What is known of one container.
+    /// A fact about one container.
     type Fact;
 
     fn engine(&self) -> &dyn Engine;
@@ -79,7 +79,7 @@ pub(crate) trait Watched {
     fn joins(_: &Self::Fact) -> Option<&ContainerId> {
         None
     }
-    /// Whether an event is about a container that matters, be it one of those that are known to.
+    /// True if an event is about a container that matters, including those that are known.
     fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool;
 
     /// Looks at everything once: all containers that concern us, and our own.
@@ -264,8 +264,8 @@ impl<W: Watched> Following<'_, W> {
     }
 }
 
-/// Notes an event for later. Of several about one container, the latest says what to do; what joined a network brings
-/// no labels, and takes away neither those that are known nor that something else happened besides.
+/// Notes an event for later. Of several about one container, the latest counts; an event of a network brings no labels,
+/// and removes neither the known ones nor another event.
 fn note(meanwhile: &mut BTreeMap<ContainerId, EngineEvent>, event: EngineEvent) {
     match meanwhile.get_mut(&event.container) {
         Some(_) if event.action == EventKind::Network => {}

@@ -10,7 +10,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct RemovedContainers {
     all: BTreeMap<ContainerId, Removed>,
-    /// Whether others are on disk than these.
+    /// True if the file on disk differs from these.
     pub is_new: bool,
 }
 

@@ -106,7 +106,7 @@ fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
         Folders::new("/nowhere".into(), "/nowhere".into(), |_| ()),
     ))
 }
-/// Watches for so long, and tells what was seen; `meanwhile` may do something.
+/// Watches for so long, and returns what was seen; `meanwhile` may do something.
 async fn watched(
     engine: &Rc<Scripted>,
     length: Duration,

@@ -40,7 +40,7 @@ pub struct Hand {
     directory: String,
 }
 
-/// How a command ended, what it printed, and what it told besides.
+/// The end of a command: its exit code, its output, and its log.
 pub type Ended = (Option<i32>, String, String);
 
 impl Hand {

@@ -86,7 +86,7 @@ async fn run_as(fake: &Fake, folder: &Path, words: &[&str]) -> (Option<i32>, Str
     (status.code(), fs::read_to_string(out).unwrap())
 }
 
-/// What was found wrong with the engine.
+/// The problems with the engine.
 fn problems(told: &Value) -> Vec<&str> {
     let findings = told["findings"].as_array().unwrap().iter();
     findings
@@ -292,7 +292,7 @@ fn with(containers: Vec<Value>) -> Fake {
     })
 }
 
-/// What was found about something, each with what is to be done.
+/// The findings about a subject, each with its remedy.
 fn found<'t>(told: &'t Value, about: &str, state: &str) -> Vec<(&'t str, &'t str)> {
     let findings = told["findings"].as_array().unwrap().iter();
     let text = |value: &'t Value| value.as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the command line says about itself: completions that shells take, pages of the manual, tables.
+//! The command line's descriptions of itself: completions that shells take, pages of the manual, tables.
 #![expect(
     clippy::disallowed_methods,
     reason = "the program and the shells are started as users start them"
@@ -40,7 +40,7 @@ fn printed(words: &[&str]) -> String {
     String::from_utf8(stdout).unwrap()
 }
 
-/// What bash makes of a command line whose last word was begun.
+/// The words with which bash completes a command line whose last word was begun.
 fn completed(words: &[&str]) -> String {
     let (line, last, count) = (words.join(" "), words.last().unwrap(), words.len());
     let script = printed(&["completions", "bash"])

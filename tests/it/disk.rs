@@ -114,7 +114,7 @@ impl World {
     }
 }
 
-/// What the CA sees at port 80 of every name.
+/// Serves the port 80 of every name, as the CA sees it.
 async fn serve(listener: TcpListener, webroot: PathBuf) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut head = [0; 2048];
@@ -171,7 +171,7 @@ struct Program {
 }
 
 impl Program {
-    /// What it told, each as its event's name and its words.
+    /// The events in its log, each as its name and its words.
     fn told(&self) -> Vec<(String, String)> {
         let text = fs::read_to_string(&self.log).unwrap();
         let lines = text
@@ -258,7 +258,8 @@ fn calls(trace: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// What a call is about: what strace shows between `<` and `>` behind the first descriptor, and what is named in it.
+/// The subject of a call: the text that strace shows between `<` and `>` behind the first descriptor, and the names in
+/// it.
 fn subject(name: &str, arguments: &str) -> String {
     if name.ends_with("at") {
         return named(arguments).first().cloned().unwrap_or_default();
@@ -766,7 +767,7 @@ fn dropped_in(leaf: &str, issuer: &str, key: &str) -> Vec<(&'static str, Vec<u8>
     of_chain.into_iter().chain(of_bytes).collect()
 }
 
-/// Whether nginx loads these files.
+/// True if nginx loads these files.
 fn nginx_loads(folder: &Path, scratch: &Path) -> bool {
     let config = scratch.join("nginx.conf");
     let files = folder.display();

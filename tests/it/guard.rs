@@ -1,4 +1,5 @@
-//! What holds the house together: who may use whom, where effects live, one TLS provider and one HTTP stack.
+//! The rules that hold the house together: the rooms that a room may use, the place of effects, one TLS provider and
+//! one HTTP stack.
 
 use std::{
     collections::BTreeMap,
@@ -69,6 +70,9 @@ const NO_ROOMS: &[&str] = &[
 
 /// Lines of a function, from `fn` to its closing brace.
 const LONGEST_FUNCTION: usize = 60;
+
+/// Words of a question: a doc that begins with one names its item late, or never.
+const QUESTIONS: &[&str] = &["What", "Whether", "Why", "How"];
 
 fn sources() -> Vec<(PathBuf, String)> {
     sources_in("src")
@@ -173,6 +177,29 @@ fn public_types(code: &str) -> Vec<String> {
     // A macro's `$name` is none.
     let names = code.lines().filter_map(name);
     names.filter(|name| !name.is_empty()).collect()
+}
+
+/// The first line of each doc of an item or a module, with its number.
+fn docs(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut before = None;
+    for (number, line) in (1..).zip(text.lines().map(str::trim_start)) {
+        let doc = ["///", "//!"]
+            .into_iter()
+            .find_map(|kind| Some((kind, line.strip_prefix(kind)?)));
+        if let Some((kind, words)) = doc
+            && before != Some(kind)
+        {
+            found.push((number, words.trim()));
+        }
+        before = doc.map(|(kind, _)| kind);
+    }
+    found
+}
+
+fn is_question(doc: &str) -> bool {
+    let first = doc.split(|c: char| !c.is_alphanumeric()).next();
+    first.is_some_and(|word| QUESTIONS.contains(&word))
 }
 
 /// The first word of each entry of a `use` block, given from behind its opening brace.
@@ -351,6 +378,29 @@ fn a_function_can_be_held_in_mind() {
 }
 
 #[test]
+fn docs_name_the_thing_first() {
+    const ONE_IN: usize = 20;
+    let (mut read, mut questions) = (0, Vec::new());
+    for (path, text) in sources() {
+        for (number, doc) in docs(&text) {
+            read += 1;
+            if is_question(doc) {
+                questions.push(format!("{}:{number}: {doc}", path.display()));
+            }
+        }
+    }
+    assert!(read > 5000, "only {read} docs of items are read");
+    let first: Vec<_> = questions.iter().take(20).collect();
+    assert!(
+        questions.len() * ONE_IN <= read,
+        "{} of {read} docs of items begin with {}: more than one in {ONE_IN}; begin with a noun or a verb, such as \
+         \"True if …\", \"The reason …\", \"Number of …\". The first of them: {first:#?}",
+        questions.len(),
+        QUESTIONS.join(", ")
+    );
+}
+
+#[test]
 fn a_type_that_others_can_name_has_its_name_for_itself() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, text) in sources() {
@@ -429,6 +479,14 @@ fn the_guard_sees_what_it_is_to_see() {
         .map(|(name, lines)| (name.as_str(), *lines))
         .collect();
     assert_eq!(found, [("one", 7), ("two", 4), ("three", 1)]);
+    let code = "//! Why one.\n//! How.\n\n/// Whether two.\n#[a]\nlet a = 1; // What.\n    /// However.\n///\n/// What.\n";
+    let found = docs(code);
+    assert_eq!(
+        found,
+        [(1, "Why one."), (4, "Whether two."), (7, "However.")]
+    );
+    let questions: Vec<_> = found.iter().map(|(_, doc)| is_question(doc)).collect();
+    assert_eq!(questions, [true, true, false]);
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Web {
         self.folder.path().join("root")
     }
 
-    /// What lies there of responses.
+    /// The responses that lie there.
     fn responses(&self) -> Vec<PathBuf> {
         let folder = self.root().join(".well-known/acme-challenge");
         let Ok(entries) = fs::read_dir(folder) else {
@@ -125,7 +125,7 @@ fn stage() -> (Web, Pebble, Hand) {
     (web, pebble, hand)
 }
 
-/// How a command ended, and what it printed as JSON.
+/// The exit code of a command, and its output as JSON.
 fn told(hand: &Hand, words: &[&str]) -> (Option<i32>, Value) {
     let (code, told, log) = hand.run(&[words, &["--format=json"]].concat());
     let read = serde_json::from_str(&told);

@@ -96,7 +96,7 @@ fn pages() -> Vec<String> {
     all.filter(|page| at(page).is_file()).collect()
 }
 
-/// What a heading is called in links, as web sites with Markdown make it.
+/// The anchor of a heading in links, as web sites with Markdown make it.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = text

@@ -1,5 +1,6 @@
-//! What labels become: each case is a file that a reviewer reads, labels above, configuration below, and each goes
-//! through the real nginx. `UPDATE_RENDERED=1 cargo test --test it rendered::` writes the lower halves anew.
+//! The configuration that labels become: each case is a file that a reviewer reads, labels above, configuration below,
+//! and each is tried with the real nginx. `UPDATE_RENDERED=1 cargo test --test it rendered::` writes the lower halves
+//! anew.
 #![expect(
     clippy::unwrap_used,
     reason = "a test ends at the first thing that is not as it should be"
@@ -99,7 +100,7 @@ fn with_edge(mut container: Bearer, destination: &str) -> Bearer {
     container
 }
 
-/// What the line begins with that has the setting trusted-proxies.
+/// The beginning of the line that has the setting trusted-proxies.
 const TRUSTED: &str = "trusted: ";
 
 /// `shop: quaymaster.host=shop.example` gives a container a label, `shop is unhealthy` ails it, as do `is stopped` and `was
@@ -306,7 +307,7 @@ fn nginx_of_the_next_debian_takes_each_case() {
     }
 }
 
-/// What the nginx of an image says when it tries each case, line by line.
+/// The lines of the nginx of an image when it tries each case.
 fn said_by(image: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let (mut script, mut beside_debians) = (String::new(), String::new());
@@ -361,7 +362,7 @@ struct Nginx {
     folder: tempfile::TempDir,
 }
 
-/// How many were started: several tests may serve the same case.
+/// Number of servers that were started: several tests may serve the same case.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 impl Nginx {

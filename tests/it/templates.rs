@@ -20,10 +20,10 @@ use quaymaster::{
     report::chain,
 };
 
-/// How long a change may take to be told; it takes some 100 ms.
+/// Time until a change should be reported; it takes some 100 ms.
 const SOON: Duration = Duration::from_secs(5);
 
-/// How long nothing must be told where nothing has changed: several times what a change takes.
+/// Time without any report where nothing has changed: several times what a change takes.
 const QUIET: Duration = Duration::from_millis(500);
 
 struct World {
@@ -65,7 +65,7 @@ impl World {
         self.files.texts().unwrap()?.remove(name)?.ok()
     }
 
-    /// Why the folder is refused.
+    /// The reason why the folder is refused.
     fn refusal(&self) -> String {
         chain(&self.files.texts().unwrap_err())
     }

@@ -29,15 +29,15 @@ use crate::{
 /// When a directory that could not be read again is asked for next: the one that is known goes on meanwhile.
 const DIRECTORY_AGAIN: Duration = Duration::from_secs(60 * 60);
 
-/// How long the URL of the terms is waited for: it is a help to whoever reads the message about them, and no more.
+/// Time to wait for the URL of the terms: it is a help to readers of the message about them, and no more.
 const TERMS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Whether a CA that was told an e-mail address has anything against it, and is not broken itself.
+/// True if a CA that works objects to an e-mail address that it was given.
 fn is_about_email(problem: &AuthorityError) -> bool {
     matches!(problem, AuthorityError::Refused { problem, .. } if *problem != Problem::ServerInternal)
 }
 
-/// Whether a CA makes no account that has no contact.
+/// True if a CA makes no account without a contact.
 fn demands_contact(failure: &CallError) -> bool {
     let problems = [Problem::InvalidContact, Problem::UnsupportedContact];
     problems.iter().any(|problem| failure.is_refusal(problem))
@@ -46,7 +46,7 @@ fn demands_contact(failure: &CallError) -> bool {
 /// The account as it is used, with the directory that was read for it.
 struct Opened {
     account: Rc<Account>,
-    /// What lay on disk when it was opened.
+    /// The record on disk when it was opened.
     kept: Option<AccountRecord>,
     /// When the directory is to be read again, by the clock that nobody sets.
     read_again: Duration,
@@ -115,7 +115,7 @@ impl Registration {
         Ok(current.insert(self.opened(account)).account.clone())
     }
 
-    /// Whether something else lies on disk than what was opened. What can't be read now is not known to be something else.
+    /// True if the record on disk differs from the one that was opened. An unreadable record is not known to differ.
     fn is_outdated(&self, opened: &Opened) -> bool {
         match (self.file.read(), &opened.kept) {
             (Ok(Some(now)), Some(kept)) => !now.opens_as(kept),
@@ -152,8 +152,8 @@ impl Registration {
         *self.current.lock().await = None;
     }
 
-    /// Opens the same account by the directory as it is now. What can't be read changes nothing: an order that has no
-    /// answer, either, tells why. Orders under way go on by the URLs that they were told.
+    /// Opens the same account by the directory as it is now. A failure to read it changes nothing: an order that has no
+    /// answer, either, reports the reason. Orders under way continue with the URLs that they have.
     async fn read_again(&self, opened: &mut Opened) {
         opened.read_again = self.caller.clock.elapsed() + DIRECTORY_AGAIN;
         let Some(key) = self.key() else { return };
@@ -209,8 +209,8 @@ impl Registration {
         }
     }
 
-    /// The e-mail address of the settings, if the CA did not take it. What can't be read is told by the order that needs
-    /// it.
+    /// The e-mail address of the settings, if the CA did not take it. An unreadable record is reported by the order
+    /// that needs it.
     pub(super) fn refused_email(&self) -> Option<RefusedEmail> {
         self.file.refused(self.email.as_ref())
     }
@@ -223,7 +223,7 @@ impl Registration {
         terms.unwrap_or_else(|| self.caller.directory.clone())
     }
 
-    /// What opens the account with this key, and the key that the library is given.
+    /// The builder that opens the account with this key, and the key for the library.
     fn builder(&self, key: &Secret) -> Result<(AccountBuilder, LibraryKey), AuthorityError> {
         let key = LibraryKey::of(key)?;
         let thumbprint = key.own.as_ref().map(|own| own.thumbprint());
@@ -270,10 +270,10 @@ impl Registration {
         Ok(account)
     }
 
-    /// Where the account of this key is, made if it has none, and the e-mail address that was told with it.
+    /// Finds the account of this key, or makes it, and returns its URL and the e-mail address that the CA got with it.
     ///
     /// A key that the CA gave out at its web site makes one account alone: an account that it made before a crash is
-    /// looked for without it. An e-mail address is told afterwards, since one that is refused is no reason to have no
+    /// looked for without it. An e-mail address is sent afterwards, since one that is refused is no reason to have no
     /// account; but some CAs demand one.
     async fn new_account(
         &self,
@@ -354,8 +354,8 @@ impl Registration {
     }
 
     /// Tells the CA the e-mail address of the settings where it has another, or none. One that it does not take costs
-    /// nothing but that it can't write: no certificate waits for it. It is told again by the next process alone, and that
-    /// it was refused is kept as long as it is set.
+    /// nothing but that it can't write: no certificate waits for it. Only the next process sends it again, and the
+    /// refusal is kept as long as the address is set.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.2>
     pub(super) async fn tell_email(
@@ -415,12 +415,12 @@ impl Registration {
         Ok(record)
     }
 
-    /// The account's URL on disk. What can't be read is told by the order that needs it.
+    /// The account's URL on disk. An unreadable record is reported by the order that needs it.
     pub(super) fn account_url(&self) -> Option<String> {
         self.file.read().ok().flatten()?.url
     }
 
-    /// The account's key on disk. What can't be read is told by the order that needs it.
+    /// The account's key on disk. An unreadable record is reported by the order that needs it.
     pub(super) fn key(&self) -> Option<Secret> {
         Some(self.file.read().ok().flatten()?.key)
     }

@@ -13,17 +13,17 @@ use crate::{
     values::Secret,
 };
 
-/// How often somebody looks whether another process has done with an account.
+/// Time between two looks for the end of another process's work on an account.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How often that is looked for: longer than any number of requests that one change of an account takes.
+/// Number of these looks: longer than any number of requests that one change of an account takes.
 const LOOKS: u32 = 6000;
 
-/// What is kept on disk: first the key alone, then the key and the account it opened, so that a crash in between finds
+/// The record on disk: first the key alone, then the key and the account it opened, so that a crash in between finds
 /// the same account again.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AccountRecord {
-    /// Where the account is; `None` until the CA has told.
+    /// The account's URL; `None` until the CA has given it.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
     pub(super) url: Option<String>,
@@ -60,7 +60,7 @@ impl AccountRecord {
         }
     }
 
-    /// Whether both are the same account, by the same keys.
+    /// True if both are the same account, by the same keys.
     pub(super) fn opens_as(&self, other: &Self) -> bool {
         (&self.url, &self.key, &self.next) == (&other.url, &other.key, &other.next)
     }
@@ -83,14 +83,14 @@ fn secret_next<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secr
     Ok(text.map(Secret::new))
 }
 
-/// What of it anybody may know.
+/// The public part of it.
 #[derive(Deserialize)]
 struct Known {
     #[serde(default)]
     refused: Option<RefusedEmail>,
 }
 
-/// Why there is no account on disk to be had.
+/// The reason why no account can be read from disk.
 pub(super) enum Unrecorded {
     /// It is there, and no account.
     Damaged(String),
@@ -166,7 +166,7 @@ impl AccountFile {
         })
     }
 
-    /// Puts the account away under another name, which is told.
+    /// Puts the account away under another name, and returns that.
     pub(super) fn set_aside(&self, reason: AsideReason) -> Result<PathBuf, AuthorityError> {
         let aside = self
             .accounts
@@ -195,8 +195,8 @@ impl AccountFile {
         Ok(Some(record))
     }
 
-    /// The e-mail address that the CA did not take, if it is this one. What can't be read is told by the order that needs
-    /// it.
+    /// The e-mail address that the CA did not take, if it is this one. An unreadable record is reported by the order
+    /// that needs it.
     pub(super) fn refused(&self, email: Option<&String>) -> Option<RefusedEmail> {
         let text = self.accounts.account(&self.caller.directory).ok()??;
         let known: Known = serde_json::from_str(text.expose()).ok()?;

@@ -23,14 +23,14 @@ use crate::{
     values::{Host, KeyType, Secret, Timestamp},
 };
 
-/// How far its beginning is set back, for clients whose clocks are late.
+/// Time by which its beginning is set back, for clients whose clocks are late.
 const SET_BACK: Duration = Duration::from_secs(60 * 60);
 
 /// CAs that speak ACME, and our accounts there.
 pub struct AcmeAuthorities {
-    /// What is set about those about which nothing is set by itself.
+    /// The settings of CAs without a table of their own.
     settings: AcmeSettings,
-    /// What is set about others, by the URLs of their directories.
+    /// The settings of other CAs, by the URLs of their directories.
     own: BTreeMap<String, AcmeSettings>,
     self_signed_life: Duration,
     /// The keys that may be made at the same time.

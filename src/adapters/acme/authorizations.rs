@@ -20,27 +20,27 @@ use crate::{
 /// Names of files have up to 255 bytes, and something is added to this one while it is written. Tokens have some 43.
 const LONGEST_TOKEN: usize = 200;
 
-/// How many types of challenges are told of, and how much of each.
+/// Number of types of challenges that are shown, and characters of each.
 const TYPES: (usize, usize) = (20, 40);
 
-/// What an authorization says.
+/// The content of an authorization.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.4>
 pub(super) struct Authorization {
     /// The name it is about.
     pub(super) name: Host,
-    /// How far it got.
+    /// The status that it reached.
     pub(super) status: AuthorizationStatus,
     /// The challenges that can be met.
     pub(super) challenges: BTreeMap<ChallengeType, OfferedChallenge>,
     /// The types of all challenges, for people.
     pub(super) types: String,
-    /// What the CA did not like.
+    /// The CA's problem with it.
     pub(super) problem: Option<String>,
 }
 
 impl Authorization {
-    /// What the CA offers for the name.
+    /// The CA's offer for the name.
     pub(super) fn offer(self) -> Offer {
         let challenges = self.challenges.into_iter();
         Offer {
@@ -70,15 +70,15 @@ impl Authorization {
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8>
 pub(super) struct OfferedChallenge {
-    /// Where the CA is told to look.
+    /// The URL at which the CA is asked to look.
     pub(super) url: String,
-    /// Whether it has not been told yet.
+    /// True if the CA was not asked to look yet.
     pub(super) pending: bool,
-    /// What it has to see.
+    /// The response that it has to see.
     response: Response,
 }
 
-/// What the protocol's library calls a type of challenge.
+/// The name in the protocol's library for a type of challenge.
 fn named(kind: ChallengeType) -> Named {
     match kind {
         ChallengeType::Http01 => Named::Http01,
@@ -168,7 +168,7 @@ fn offered(
     })
 }
 
-/// What the CA has to see for a challenge.
+/// The response that the CA has to see for a challenge.
 fn response(
     name: &Host,
     challenge: &ChallengeHandle<'_>,
@@ -229,7 +229,7 @@ fn problem(handle: &AuthorizationHandle<'_>) -> Option<String> {
     }
 }
 
-/// What is wrong with an invalid order: each name's own problem from its authorization, else from the order.
+/// The problem of an invalid order: each name's own from its authorization, else the order's.
 pub(super) fn verdict(state: &OrderState, mut names: BTreeMap<Host, String>) -> AuthorityError {
     if names.is_empty() {
         let about = state.error.iter().flat_map(|problem| &problem.subproblems);

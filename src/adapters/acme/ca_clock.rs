@@ -1,13 +1,13 @@
-//! What a CA's answers say of its clock: each has a date, so that nobody has to ask for it.
+//! The CA's clock, as its answers show it: each has a date, so that no request is needed for that.
 
 use std::{cell::Cell, time::Duration};
 
 use crate::{observe::ClockGap, ports::Clock, values::Timestamp};
 
-/// How long a reading is good for; the clock may be set at any time.
+/// Time that a reading is good for; the clock may be set at any time.
 const FRESH: Duration = Duration::from_secs(10 * 60);
 
-/// How far the time of day may move away from the time that has passed before it counts as set.
+/// The difference between the time of day and the time that has passed from which the clock counts as set.
 const SET: Duration = Duration::from_secs(60);
 
 /// The last answer.
@@ -35,7 +35,7 @@ impl CaClock {
         }));
     }
 
-    /// Whether the last answer says how the clocks are now: it has come lately, and ours was not set since.
+    /// True if the last answer shows how the clocks are now: it has come lately, and ours was not set since.
     pub(super) fn is_fresh(&self, clock: &dyn Clock) -> bool {
         self.0.get().is_some_and(|read| {
             let passed = clock.elapsed().saturating_sub(read.elapsed);

@@ -14,12 +14,12 @@ use crate::ports::{AuthorityError, Clock, Scope};
 /// The way to one CA.
 #[derive(Default)]
 pub(super) struct CaGate {
-    /// For requests, which know no clock of ours.
+    /// A flag for requests, which know no clock of ours.
     is_closed: Arc<AtomicBool>,
     closed: RefCell<Option<Closing>>,
 }
 
-/// What a CA said when it asked to be left alone.
+/// A CA's request to be left alone.
 struct Closing {
     /// Until when, by the clock that nobody sets.
     until: Duration,
@@ -28,12 +28,12 @@ struct Closing {
 }
 
 impl CaGate {
-    /// Whether no request may pass, as requests look at it.
+    /// True if no request may pass, as requests look at it.
     pub(super) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_closed)
     }
 
-    /// What is answered in the CA's place as long as it is to be left alone.
+    /// The answer in the CA's place as long as it is to be left alone.
     pub(super) fn answer(&self, directory: &str, clock: &dyn Clock) -> Option<AuthorityError> {
         let mut closed = self.closed.borrow_mut();
         let left = |closing: &Closing| closing.until.saturating_sub(clock.elapsed());

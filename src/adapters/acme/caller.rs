@@ -1,4 +1,4 @@
-//! One call at a time: repeated where that is safe, its errors told truly.
+//! One call at a time: repeated where that is safe, with errors that give the true reason.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -12,16 +12,16 @@ use super::{
 };
 use crate::ports::{AuthorityError, Clock, Problem};
 
-/// How often a call is repeated because the CA refused its nonce. Each repeat is newly signed. Within each, the library
-/// tries three times, so that even a CA that refuses every other nonce loses none of a million calls.
+/// Number of times that a call is repeated because the CA refused its nonce. Each repeat is newly signed. Within each,
+/// the library tries three times, so that even a CA that refuses every other nonce loses none of a million calls.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.5>
 const NONCE_REPEATS: u32 = 10;
 
-/// How often a call is repeated because the connection broke off, where nothing can be done twice by it.
+/// Number of times that a call is repeated because the connection broke off, where nothing can be done twice by it.
 pub(super) const CUT_REPEATS: u32 = 2;
 
-/// Whether a call whose answer was lost may simply be made again.
+/// The rule for making a call again whose answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
     /// It only reads, or says what is so already.
@@ -37,16 +37,16 @@ pub(super) struct Caller {
     pub(super) directory: String,
     /// Now, and waiting.
     pub(super) clock: Rc<dyn Clock>,
-    /// What the CA's answers say of its clock.
+    /// The CA's clock, as its answers show it.
     pub(super) ca_clock: Rc<CaClock>,
-    /// Whether it asks to be left alone.
+    /// The gate, shut while the CA asks to be left alone.
     pub(super) gate: Rc<CaGate>,
-    /// What the account's key is known by, where the library knows another.
+    /// The thumbprint by which the account's key is known, where the library has another.
     pub(super) thumbprint: Rc<RefCell<Option<String>>>,
 }
 
 impl Caller {
-    /// Makes a call, and tells its result with the answer that brought it.
+    /// Makes a call, and returns its result with the answer that brought it.
     pub(super) async fn call<T>(
         &self,
         repeat: Repeat,
@@ -76,7 +76,7 @@ impl Caller {
         }
     }
 
-    /// Whether the CA may be asked for anything now.
+    /// Checks that the CA may be asked for anything now.
     pub(super) fn check_gate(&self) -> Result<(), CallError> {
         match self.gate.answer(&self.directory, &*self.clock) {
             Some(busy) => Err(CallError::unasked(busy)),

@@ -23,13 +23,14 @@ use crate::{
     values::Secret,
 };
 
-/// How many chains are asked for besides the usual one: CAs have one or two others, and each costs a request.
+/// Number of chains that are asked for in addition to the usual one: CAs have one or two others, and each costs a
+/// request.
 const MOST_ALTERNATES: usize = 5;
 
-/// How long all of that may take: the certificate is there, and waits to be served.
+/// The longest time for all of that: the certificate is there, and waits to be served.
 const CHOSEN_WITHIN: Duration = Duration::from_secs(60);
 
-/// How much is shown of the name of a root, in characters: more than a common name may have.
+/// Number of characters of a root's name that are shown: more than a common name may have.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc5280#appendix-A.1>
 const LONGEST_NAME: usize = 80;
@@ -47,7 +48,7 @@ pub(super) struct ChainChoice {
     pub(super) wanted: String,
 }
 
-/// What was found on the way to the chain that is wanted.
+/// The findings on the way to the wanted chain.
 struct Offers<'a> {
     /// The key of the certificate, where that is ours.
     key: Option<&'a Secret>,
@@ -55,7 +56,7 @@ struct Offers<'a> {
     leaf: Vec<u8>,
     /// The names of the roots, for people.
     roots: Vec<String>,
-    /// Why a chain can't be had or used.
+    /// The reason why a chain can't be had or used.
     problem: Option<String>,
 }
 
@@ -155,7 +156,7 @@ impl ChainChoice {
     }
 }
 
-/// The URLs of the other chains, as the answer for the certificate at this URL tells them, each once.
+/// The URLs of the other chains in the answer for the certificate at this URL, each once.
 fn alternates(headers: &HeaderMap, at: &str) -> Vec<Url> {
     let Ok(base) = Url::parse(at) else {
         return Vec::new();
@@ -173,7 +174,7 @@ fn alternates(headers: &HeaderMap, at: &str) -> Vec<Url> {
     found
 }
 
-/// What the links of one header lead to, as far as they are alternates.
+/// The targets of the links of one header, as far as they are alternates.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8288#section-3>
 fn alternate_targets(text: &str) -> impl Iterator<Item = &str> {
@@ -188,7 +189,7 @@ fn alternate_targets(text: &str) -> impl Iterator<Item = &str> {
     links.filter_map(|(target, parameters)| is_alternate(parameters).then_some(target))
 }
 
-/// Whether the first relation in these parameters of a link is that.
+/// True if the first relation in these parameters of a link is `alternate`.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8288#section-3.3>
 fn is_alternate(parameters: &str) -> bool {
@@ -206,7 +207,7 @@ fn is_alternate(parameters: &str) -> bool {
     false
 }
 
-/// What stands before and after the first such character that is not in quotes; all of it where there is none.
+/// The text before and after the first such character that is not in quotes; all of it where there is none.
 fn at_unquoted(text: &str, wanted: char) -> (&str, &str) {
     let (mut is_quoted, mut is_escaped) = (false, false);
     for (at, c) in text.char_indices() {
@@ -227,7 +228,7 @@ mod tests {
 
     const AT: &str = "https://ca.example/certificate/1";
 
-    /// The alternates that these headers tell.
+    /// The alternates in these headers.
     fn found(texts: &[&'static str]) -> Vec<String> {
         let mut headers = HeaderMap::new();
         for text in texts {

@@ -1,4 +1,4 @@
-//! What people do with an account by commands: a look at it, another key, its end.
+//! The commands about an account: a look at it, another key, its end.
 
 use std::{path::PathBuf, rc::Rc};
 
@@ -25,7 +25,7 @@ use crate::{
     values::{Issuer, Secret},
 };
 
-/// How much of a word is told that a CA has for the status of an account, and the protocol has not.
+/// Number of characters that are shown of a CA's word for the status of an account that the protocol has not.
 const STATUS: usize = 40;
 
 /// An account as a CA shows it.
@@ -84,7 +84,7 @@ impl AccountDesk for AcmeAuthority {
     }
 }
 
-/// What anybody may know of one of our accounts, as it is kept. None where it is no account.
+/// The public part of one of our accounts, as it is kept. None where it is no account.
 pub fn kept_account(text: &Secret) -> Option<KeptAccount> {
     let record: AccountRecord = serde_json::from_str(text.expose()).ok()?;
     kept(&record).ok()
@@ -125,7 +125,7 @@ impl Registration {
         Ok(directory.map_err(CallError::for_all)?)
     }
 
-    /// What the CA shows of the account. It answers nothing but a refusal once that is not valid any more.
+    /// The CA's data about the account. The CA answers nothing but a refusal once the account is not valid any more.
     pub(super) async fn shown(
         &self,
         record: &AccountRecord,
@@ -183,7 +183,7 @@ impl Registration {
     }
 }
 
-/// What a CA's word for the status of an account means.
+/// The meaning of a CA's word for the status of an account.
 fn status(word: &str) -> Option<AccountStatus> {
     match word {
         "valid" => Some(AccountStatus::Valid),
@@ -193,8 +193,8 @@ fn status(word: &str) -> Option<AccountStatus> {
     }
 }
 
-/// How an account is of which a CA takes no request; nothing where the refusal says something else. The protocol has one
-/// type of problem for it, and the CA's words tell how it came to that.
+/// The status of an account from which a CA takes no request; none where the refusal says something else. The protocol
+/// has one type of problem for it, and the CA's words show how it came to that.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.6>
 fn ended(failure: &CallError) -> Option<AccountStatus> {

@@ -18,7 +18,7 @@ use crate::{
 /// People wait for this.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What a CA's directory says.
+/// The content of a CA's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
     /// The CA's clock, to the second, where its answer has one.

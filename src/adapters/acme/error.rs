@@ -1,4 +1,4 @@
-//! What went wrong, told truly: instant-acme's error joined with the answer that caused it.
+//! The true reason of a failure: instant-acme's error joined with the answer that caused it.
 
 use std::time::Duration;
 
@@ -11,29 +11,30 @@ use crate::{
     values::Timestamp,
 };
 
-/// What a Retry-After is clamped to: a CA that says "now" means "soon", and one that says "next year" is broken.
+/// The range to which a Retry-After is clamped: a CA that says "now" means "soon", and one that says "next year" is
+/// broken.
 const RETRY_AFTER: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600));
 
-/// How much of the CA's words is told: some public CAs write a few lines, with a link.
+/// Number of characters of the CA's words that are shown: some public CAs write a few lines, with a link.
 const WORDS: usize = 1000;
-/// How much of the kind of a problem is told.
+/// Number of characters of a problem's kind that are shown.
 const KIND: usize = 80;
-/// Of how many single names the CA's words are told.
+/// The most single names for which the CA's words are shown.
 const SUBPROBLEMS: usize = 100;
 
 /// A call that failed, with what decides whether it may be repeated at once.
 #[derive(Debug)]
 pub(super) struct CallError {
-    /// What is told.
+    /// The error to report.
     pub(super) error: AuthorityError,
     /// The status of the answer, if there was one.
     pub(super) status: Option<u16>,
-    /// Whether the connection broke off; what was asked for may have been done.
+    /// True if the connection broke off; the request may have been carried out.
     pub(super) cut: bool,
-    /// Whether no answer came to what may have been heard.
+    /// True if no answer came to a request that may have been heard.
     pub(super) unanswered: bool,
-    /// Whether the same may well be answered a moment later.
+    /// True if the same request may well succeed a moment later.
     pub(super) passes: bool,
 }
 
@@ -49,7 +50,7 @@ impl CallError {
         }
     }
 
-    /// What is no matter of the connection, and is answered alike a moment later.
+    /// An error that has nothing to do with the connection, and is the same a moment later.
     pub(super) fn of(error: AuthorityError) -> Self {
         Self {
             error,
@@ -60,7 +61,7 @@ impl CallError {
         }
     }
 
-    /// Whether the CA answered that it won't: not that it is busy, broken, or out of reach.
+    /// True if the CA's answer is a refusal: the CA is not busy, broken, or out of reach.
     pub(super) fn is_final(&self) -> bool {
         let busy = matches!(self.error, AuthorityError::Busy { .. });
         !busy
@@ -69,7 +70,7 @@ impl CallError {
                 .is_some_and(|status| (400..500).contains(&status))
     }
 
-    /// How long the CA asks to wait.
+    /// Time that the CA asks to wait.
     pub(super) fn asked_to_wait(&self, now: Timestamp) -> Option<Duration> {
         match self.error {
             AuthorityError::Busy { not_before, .. } => Some(not_before?.since(now)),
@@ -85,7 +86,7 @@ impl CallError {
         self
     }
 
-    /// Whether the CA refused with this kind of problem.
+    /// True if the CA refused with this kind of problem.
     pub(super) fn is_refusal(&self, expected: &Problem) -> bool {
         matches!(&self.error, AuthorityError::Refused { problem, .. } if problem == expected)
     }
@@ -125,7 +126,7 @@ pub(super) fn failure(
     }
 }
 
-/// Whether it is a bad moment of the CA, of a front before it, or of the way there: not what the CA has to say.
+/// True if it is a bad moment of the CA, of a front before it, or of the way there, and not the CA's own answer.
 fn passes(error: &AuthorityError, answer: Option<&ResponseHead>) -> bool {
     match error {
         AuthorityError::Unreachable { .. } | AuthorityError::Busy { .. } => true,
@@ -209,8 +210,8 @@ fn answered(
     }
 }
 
-/// Whether a limit is one of the account. The protocol has no field for it: these are the words of the CA that most people
-/// ask. One that is not told from others holds back a single certificate.
+/// True if a limit is about the account. The protocol has no field for it: these are the words of the most used CA. A
+/// limit that is not recognised holds back a single certificate.
 fn is_of_account(limited: &Document) -> bool {
     let detail = limited.detail.as_deref().unwrap_or_default();
     detail.contains("from this account")
@@ -282,7 +283,7 @@ fn retry_after(answer: &ResponseHead, now: Timestamp) -> Option<Timestamp> {
     Some(now + wait.clamp(RETRY_AFTER.0, RETRY_AFTER.1))
 }
 
-/// How long the CA asks to wait.
+/// Time that the CA asks to wait.
 pub(super) fn pause(answer: &ResponseHead, now: Timestamp) -> Option<Duration> {
     answer.retry_after.map(|asked| asked.since(now))
 }
@@ -307,7 +308,7 @@ mod tests {
         }
     }
 
-    /// What instant-acme makes of an answer that is no success.
+    /// The error that instant-acme makes of an answer that is no success.
     fn library(body: &str) -> Error {
         serde_json::from_str::<Document>(body).map_or_else(Error::Json, Error::Api)
     }

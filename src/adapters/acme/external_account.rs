@@ -15,7 +15,7 @@ use crate::{
     values::{ExternalAccount, MacAlgorithm},
 };
 
-/// What a new account says of the other: the account's key, signed by what the CA gave out.
+/// The part of a new account that names the other: the account's key, signed by the key that the CA gave out.
 ///
 /// # Errors
 /// When what the CA gave out is no key.
@@ -44,8 +44,8 @@ pub(super) fn binding(
     serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))
 }
 
-/// What a refused registration means, as far as it is about the other account. The protocol has one type of problem for
-/// the case that it is missing, and none for one that is wrong or used up: the CA's words tell these apart.
+/// The meaning of a refused registration, as far as it is about the other account. The protocol has one type of problem
+/// for the case that it is missing, and none for one that is wrong or used up: the CA's words show the difference.
 pub(super) fn refused(
     failure: CallError,
     directory: &str,

@@ -92,7 +92,7 @@ impl SigningKey {
         }
     }
 
-    /// What kind of key it is, as the setting `key-type` names it.
+    /// The kind of the key, as the setting `key-type` names it.
     pub(super) fn kind(&self) -> String {
         match &self.pair {
             Pair::Ec256(_) => "ec-256".to_owned(),

@@ -39,7 +39,7 @@ impl Registration {
         }
     }
 
-    /// Whether the CA has an account with this key.
+    /// True if the CA has an account with this key.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.1>
     async fn is_known(&self, key: &Secret) -> Result<bool, AuthorityError> {
@@ -149,7 +149,7 @@ impl Registration {
     }
 }
 
-/// Whether a CA that works has answered that it won't.
+/// True if a CA that works has refused.
 fn is_no(error: &AuthorityError) -> bool {
     matches!(error, AuthorityError::Refused { problem, .. } if *problem != Problem::ServerInternal)
 }

@@ -66,22 +66,22 @@ use profiles::Profiles;
 pub(super) use record::RetryAfter;
 use renewal_info::RenewalReader;
 
-/// What is set about a CA.
+/// The settings of a CA.
 #[derive(Clone, Debug)]
 pub struct AcmeSettings {
-    /// Roots that are trusted besides the usual ones, in PEM.
+    /// Roots that are trusted in addition to the usual ones, in PEM.
     pub ca_root_pem: Option<String>,
-    /// Whether its terms are agreed to.
+    /// True if its terms are agreed to.
     pub agree_tos: bool,
     /// Where it may write to.
     pub email: Option<String>,
-    /// How many new orders it takes in any second; nothing where it does not say.
+    /// Number of new orders that it takes in any second; none where it does not say.
     pub orders_per_second: Option<u32>,
     /// The account at its web site to which ours is to belong.
     pub external_account: Option<ExternalAccount>,
     /// The root at which the chain ends that is taken of those that it offers; its usual one where nothing is said.
     pub chain: Option<String>,
-    /// What it is asked through, where that is not direct.
+    /// The proxy for requests to it, where these are not direct.
     pub https_proxy: HttpsProxy,
 }
 
@@ -95,7 +95,7 @@ pub struct AcmeAuthority {
     profiles: Profiles,
     remarks: Remarks,
     chain: Option<String>,
-    /// Whether it has not said, of an order, what that replaces: then it is not told again.
+    /// True if it has not confirmed which certificate an order replaces: then later orders do not say it.
     ignores_replaces: Cell<bool>,
 }
 
@@ -165,8 +165,8 @@ impl AcmeAuthority {
         })
     }
 
-    /// Finds out whether our clock is right enough for what the CA issues. The last answer tells; where that is too old, or
-    /// showed another, the directory is read again. A CA that does not tell its time is believed.
+    /// Finds out whether our clock is right enough for what the CA issues. The last answer shows it; where that is too
+    /// old, or showed another time, the directory is read again. A CA that does not give its time is believed.
     async fn compare_clocks(&self) -> Result<(), AuthorityError> {
         self.caller.check_gate()?;
         let Caller {

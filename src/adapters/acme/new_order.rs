@@ -17,7 +17,7 @@ use crate::{
     values::{CertificateId, Host},
 };
 
-/// What is said of an order besides its names.
+/// The contents of an order in addition to its names.
 #[derive(Clone, Copy)]
 struct Extras<'a> {
     profile: Option<&'a str>,
@@ -71,9 +71,9 @@ impl AcmeAuthority {
         Ok(order)
     }
 
-    /// Whether the CA may have something against what the order replaces, rather than against the order: that one has a
-    /// successor already, was another account's, or is not known any more. One that takes the order and does not say what
-    /// that replaces is not told any more.
+    /// True if the CA may object to the replaced certificate, rather than to the order: that certificate has a
+    /// successor already, was another account's, or is not known any more. A CA that takes the order and does not
+    /// confirm what that replaces is not asked so any more.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc9773#section-5>
     fn is_about_replaced(&self, failed: &CallError) -> bool {

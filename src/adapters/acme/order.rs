@@ -22,16 +22,17 @@ use crate::{
     values::{ChallengeType, Host, Profile, Secret},
 };
 
-/// How long the CA may look at names: it tries from several places, each with time-outs of its own.
+/// The longest time for the CA's look at names: it tries from several places, each with time-outs of its own.
 const VALIDATION_LIMIT: Duration = Duration::from_secs(300);
 
-/// How long names are waited for that the CA still looks at when the order has failed for another.
+/// Time to wait for names that the CA still looks at when the order has failed for another.
 const LOOKS_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long the CA may take to issue; the order stays on disk, so that a later turn fetches what took longer.
+/// The longest time for the CA to issue; the order stays on disk, so that a later turn fetches a certificate that took
+/// longer.
 const ISSUANCE_LIMIT: Duration = Duration::from_secs(300);
 
-/// How many authorizations an order may have: each costs a request, and a certificate of ours has no more names.
+/// The most authorizations of an order: each costs a request, and a certificate of ours has no more names.
 const MOST_AUTHORIZATIONS: usize = 100;
 
 /// An order at the CA.
@@ -39,9 +40,9 @@ pub(super) struct AcmeOrder {
     order: instant_acme::Order,
     url: String,
     caller: Caller,
-    /// Challenges that the CA was told to look at; it may go on calling them pending.
+    /// Challenges at which the CA was asked to look; it may still call them pending.
     answered: BTreeSet<String>,
-    /// The names that it was last told to be for, where the CA tells any.
+    /// The names in its last answer, where the CA gives any.
     names: Option<BTreeSet<String>>,
     /// The profile that was sent with it by us, now.
     profile: Option<Profile>,
@@ -73,8 +74,8 @@ impl AcmeOrder {
         self.profile = Some(profile.clone());
     }
 
-    /// Compares the CA's last answer with what was asked. One that does not tell the profile may not know of any, which is
-    /// enough where it is merely wanted.
+    /// Compares the CA's last answer with what was asked. An answer without a profile may come from a CA that knows
+    /// none, which is enough where the profile is merely wanted.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
     pub(super) fn check(&mut self, names: &BTreeSet<Host>) -> Result<(), AuthorityError> {
@@ -157,7 +158,7 @@ impl AcmeOrder {
         Ok(all)
     }
 
-    /// Tells the CA to look at each challenge of this type that it was not told of yet.
+    /// Asks the CA to look at each challenge of this type for which it was not asked yet.
     async fn answer_each(
         &mut self,
         kind: ChallengeType,
@@ -169,8 +170,8 @@ impl AcmeOrder {
         Ok(())
     }
 
-    /// Tells the CA to look at one challenge. When the answer is lost, what the CA made of it is looked up before it is
-    /// told again. Once it may have begun to look at any, to give up would cost that name a failure.
+    /// Tells the CA to look at one challenge. When the answer is lost, the challenge's state is looked up before the CA
+    /// is asked again. Once it may have begun to look at any, to give up would cost that name a failure.
     async fn answer(
         &mut self,
         index: usize,
@@ -262,8 +263,8 @@ impl AcmeOrder {
         }
     }
 
-    /// Waits until the CA is done with each name that it was told to look at, since the order has failed already: what it
-    /// does not find any more would count as a failure of that name, too.
+    /// Waits until the CA is done with each name at which it was asked to look, since the order has failed already: a
+    /// response that it does not find any more would count as a failure of that name, too.
     async fn wait_for_looks(&mut self, left: Duration) {
         let mut patience = Patience::of(LOOKS_LIMIT.min(left), &self.caller.clock);
         while !patience.left().is_zero() {
@@ -287,7 +288,7 @@ impl AcmeOrder {
         }
     }
 
-    /// Keeps up what is shown for the names that the CA may be looking at, after it was to be told of all.
+    /// Keeps up the responses for the names at which the CA may be looking, after it was asked to look at all.
     async fn end_looks(&mut self, failure: &AuthorityError, left: Duration) {
         if self.answered.is_empty() {
             return;
@@ -307,7 +308,7 @@ impl AcmeOrder {
         self.wait(past, what, VALIDATION_LIMIT, patience).await
     }
 
-    /// What is wrong with an invalid order.
+    /// The problem of an invalid order.
     async fn problems(&mut self) -> AuthorityError {
         let all = match self.all(&mut self.no_patience()).await {
             Ok(all) => all,

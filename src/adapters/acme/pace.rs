@@ -4,8 +4,8 @@ use crate::ports::Clock;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many new orders a CA takes in any second. It is kept to where they are sent: how long each takes to get there is
-/// known nowhere else.
+/// Number of new orders that a CA takes in any second. The limit is kept where orders are sent: the time that each
+/// takes to get there is known nowhere else.
 pub(super) struct Pace {
     most: Option<u32>,
     /// When the last were sent, by the clock that nobody sets.
@@ -30,7 +30,7 @@ impl Pace {
         }
     }
 
-    /// How long the next has to wait; counts it where that is not at all.
+    /// Time that the next order has to wait; where that is none, the order is counted.
     fn next(&self, most: usize, now: Duration) -> Option<Duration> {
         let mut sent = self.sent.borrow_mut();
         while sent.front().is_some_and(|first| *first + SECOND < now) {

@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A Retry-After in the middle of an order is believed up to this; the authorizations would not wait much longer.
 pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// How long something is waited for, by the clock that nobody sets.
+/// Time to wait for something, by the clock that nobody sets.
 pub(super) struct Patience {
     clock: Rc<dyn Clock>,
     until: Duration,
@@ -36,7 +36,7 @@ impl Patience {
         }
     }
 
-    /// What is left of it.
+    /// The rest of it.
     pub(super) fn left(&self) -> Duration {
         self.until.saturating_sub(self.clock.elapsed())
     }

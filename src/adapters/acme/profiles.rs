@@ -1,4 +1,4 @@
-//! Which profile a CA is asked for: the one that is wanted, where the CA has it, and else its usual one, which is told.
+//! The profile for which a CA is asked: the wanted one, where the CA has it, and else its usual one, which is reported.
 
 use std::{cell::RefCell, collections::BTreeSet};
 
@@ -65,7 +65,7 @@ pub(super) fn offered<'p>(
     }
 }
 
-/// Whether the CA lists the profile and does not issue by it for us: what is merely wanted is left out then.
+/// True if the CA lists the profile and does not issue by it for us: a profile that is merely wanted is left out then.
 ///
 /// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-profiles-01#section-6.3>
 pub(super) fn is_refused(error: &AuthorityError, wanted: Option<&Profile>) -> bool {

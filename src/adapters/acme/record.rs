@@ -1,5 +1,5 @@
-//! What instant-acme's errors leave out: status, Retry-After and kind of the answer that just came. Its requests pass
-//! through here and leave that behind for the call they belong to.
+//! The parts of an answer that instant-acme's errors leave out: status, Retry-After and kind. Its requests pass through
+//! here and leave these parts for the call to which they belong.
 
 use std::{
     cell::RefCell,
@@ -27,21 +27,21 @@ use time::{PrimitiveDateTime, macros::format_description};
 use super::{jws::SigningKey, library_key::signed_anew};
 use crate::{adapters::http::HttpClient, values::Timestamp};
 
-/// How much of an answer that is not understood is shown.
+/// Number of characters that are shown of an answer that is not understood.
 const EXCERPT: usize = 80;
 
 /// The last request of a call and what came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Exchange {
-    /// Whether it carried a signed message, so that the CA may have acted on it.
+    /// True if it carried a signed message, so that the CA may have acted on it.
     pub(super) signed: bool,
     /// Its answer; `None` when none came.
     pub(super) answer: Option<ResponseHead>,
-    /// Whether it was not made, since the CA asked to be left alone.
+    /// True if it was not made, since the CA asked to be left alone.
     pub(super) was_stopped: bool,
 }
 
-/// What is told about an answer besides its content.
+/// The recorded part of an answer, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResponseHead {
     /// The status code.
@@ -50,16 +50,16 @@ pub(super) struct ResponseHead {
     pub(super) date: Option<Timestamp>,
     /// Its Retry-After.
     pub(super) retry_after: Option<RetryAfter>,
-    /// Whether its body is JSON.
+    /// True if its body is JSON.
     pub(super) json: bool,
-    /// The names of the order that it is, where it tells any.
+    /// The names of the order in the answer, where there are any.
     pub(super) names: Option<BTreeSet<String>>,
-    /// How its body begins, without what can't be printed.
+    /// The beginning of its body, without what can't be printed.
     pub(super) excerpt: String,
 }
 
 impl ResponseHead {
-    /// What is remembered of an answer.
+    /// Reads the parts of an answer that are recorded.
     pub(super) fn of(answer: &Response<Bytes>) -> Self {
         Self {
             status: answer.status().as_u16(),
@@ -125,7 +125,7 @@ pub(super) fn printable(text: &str, most: usize) -> String {
     words.join(" ").chars().take(most).collect()
 }
 
-/// How long the CA asks to wait.
+/// The time that the CA asks to wait.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,8 +164,8 @@ impl RetryAfter {
     }
 }
 
-/// What the library must not be given, since it would end the program: a Retry-After, which it adds to the time without
-/// a look (ours is in the record), and a directory in which the URL for nonces is none.
+/// Removes parts of an answer that would end the program in the library: a Retry-After, which it adds to the time
+/// without a check (ours is in the record), and a directory in which the URL for nonces is none.
 fn made_safe(method: &Method, mut answer: Response<Bytes>) -> Result<Response<Bytes>, Error> {
     answer.headers_mut().remove(RETRY_AFTER);
     if *method == Method::GET && !has_usable_nonce_url(answer.body()) {
@@ -174,7 +174,7 @@ fn made_safe(method: &Method, mut answer: Response<Bytes>) -> Result<Response<By
     Ok(answer)
 }
 
-/// What is no directory at all says so itself when it is read.
+/// True if the URL for nonces can be used. An answer that is no directory fails by itself when it is read.
 fn has_usable_nonce_url(directory: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -189,7 +189,7 @@ tokio::task_local! {
     static RECORD: RefCell<Exchange>;
 }
 
-/// Runs one call and tells what its last request got.
+/// Runs one call and returns the exchange of its last request.
 pub(super) async fn recorded<T>(call: impl Future<Output = T>) -> (T, Exchange) {
     RECORD
         .scope(RefCell::default(), async {
@@ -203,7 +203,7 @@ pub(super) async fn recorded<T>(call: impl Future<Output = T>) -> (T, Exchange) 
 #[derive(Clone)]
 pub(super) struct Recorder {
     pub(super) http: HttpClient,
-    /// Whether the CA asked to be left alone.
+    /// True if the CA asked to be left alone.
     pub(super) is_closed: Arc<AtomicBool>,
     /// The account's key, where the library signs by another.
     pub(super) own_key: Option<Arc<SigningKey>>,

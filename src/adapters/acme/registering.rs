@@ -99,7 +99,7 @@ impl Registration {
         Ok(RegistrationOutcome::Recovered)
     }
 
-    /// Why no account is put over the one that is there.
+    /// The reason why no account replaces the present one.
     fn in_the_way(&self, url: &str, problem: &str) -> AuthorityError {
         let ca = self.ca();
         AuthorityError::Ours {

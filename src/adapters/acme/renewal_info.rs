@@ -22,16 +22,16 @@ use crate::{
     values::{CertificateId, Timestamp},
 };
 
-/// How often the directory is looked at for the place where it is told.
+/// Time between two looks at the directory for the place of renewal information.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long the URL of an explanation may be.
+/// The longest URL of an explanation.
 const LONGEST_URL: usize = 200;
 
 /// Requests a second at one CA.
 const PER_SECOND: u32 = 1;
 
-/// What a CA says about renewals.
+/// The reader of a CA's renewal information.
 pub(super) struct RenewalReader {
     pace: Pace,
     place: RefCell<Option<Place>>,
@@ -45,7 +45,7 @@ struct Place {
     read: Duration,
 }
 
-/// What a body has to hold.
+/// The required content of a body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Said {
@@ -144,7 +144,7 @@ fn unavailable(problem: String) -> RenewalAnswer {
     }
 }
 
-/// What an answer says. What asks to be left alone here is another door than that of orders, so that these go on.
+/// Reads an answer. A request to be left alone here is about another door than that of orders, so that these go on.
 fn understood(answer: &Response<Bytes>, clock: &dyn Clock) -> RenewalAnswer {
     let head = ResponseHead::of(answer);
     let status = answer.status();

@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Registration {
-    /// See [`AccountDesk::revoke`](crate::ports::AccountDesk::revoke). Of a key that somebody else may have, the CA is told by
-    /// that key, where it is at hand: that proves it to be ours to tell of.
+    /// See [`AccountDesk::revoke`](crate::ports::AccountDesk::revoke). A key that somebody else may have is reported
+    /// with that key, where it is at hand: that proves the right to do so.
     pub(super) async fn revoke(&self, asked: &Revocation<'_>) -> Result<Revoked, AuthorityError> {
         let key = asked.key.map(SigningKey::of_pem).transpose()?;
         let by_key = match &key {

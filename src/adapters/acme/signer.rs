@@ -1,7 +1,7 @@
 //! Requests that are signed here: by an account, or by any other key. Registration with an external account, revocation by
 //! the certificate's key, a change of the account's key and alternate chains are what the library can't do.
 //!
-//! They go through the same gate and are told in the same words as those of the library.
+//! They use the same gate and the same words for errors as those of the library.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc8555#section-6>
 
@@ -21,12 +21,12 @@ use super::{
 };
 use crate::{adapters::http::HttpClient, ports::AuthorityError};
 
-/// How old the CA's directory may be: profiles come and go, and URLs move.
+/// The greatest age of the CA's directory: profiles come and go, and URLs move.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
 pub(super) const DIRECTORY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often one signing is repeated by the nonce that came with the refusal of the one before.
+/// Number of times that one signing is repeated with the nonce of the refusal before.
 const NONCES: u32 = 3;
 
 /// The URLs that a CA's directory names, and what it says of itself. What it does not have is none.
@@ -44,7 +44,7 @@ pub(super) struct DirectoryUrls {
 }
 
 impl DirectoryUrls {
-    /// Whether the CA takes only accounts that belong to one that was made elsewhere.
+    /// True if the CA takes only accounts that belong to one that was made elsewhere.
     pub(super) fn is_external_account_required(&self) -> bool {
         self.whole["meta"]["externalAccountRequired"] == true
     }
@@ -209,7 +209,7 @@ fn nonce(answer: &Response<Bytes>) -> Option<String> {
     Some(nonce.to_owned())
 }
 
-/// An answer that is a success; else the problem that it tells.
+/// An answer that is a success; else the problem in it.
 fn success(answer: Response<Bytes>) -> Result<Response<Bytes>, Error> {
     match answer.status().is_success() {
         true => Ok(answer),

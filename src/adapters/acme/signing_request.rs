@@ -1,4 +1,4 @@
-//! What a CA is asked for a certificate with.
+//! The signing request with which a CA is asked for a certificate.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
     values::{Host, Secret},
 };
 
-/// What is signed with the certificate's key and sent to the CA.
+/// The request that is signed with the certificate's key and sent to the CA.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc2986#section-4>
 pub(super) fn signing_request(

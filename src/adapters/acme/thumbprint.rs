@@ -1,8 +1,8 @@
 use super::kept_account;
 use crate::values::Secret;
 
-/// What the key of one of our accounts, as it is kept, is known by: it stands in each response of ours to a challenge.
-/// None where it is no account.
+/// The thumbprint of one of our accounts' keys, as it is kept: it stands in each response of ours to a challenge. None
+/// where it is no account.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc7638#section-3>
 pub fn thumbprint(account: &Secret) -> Option<String> {

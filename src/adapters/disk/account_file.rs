@@ -22,7 +22,7 @@ pub struct AccountKey {
     pub key: Secret,
     /// Where the file says that the account is; nothing where it does not.
     pub url: Option<String>,
-    /// Whether others than the file's owner may read it.
+    /// True if others than the file's owner may read it.
     pub is_exposed: bool,
 }
 
@@ -71,7 +71,7 @@ pub fn account_key(path: &Path) -> Result<AccountKey, DiskError> {
     })
 }
 
-/// What stands in manuale's file. Where it is wrong, not with what words: they may be those of the key.
+/// Reads manuale's file. An error says where the file is wrong, and quotes nothing: the words may be those of the key.
 fn of_manuale(text: &Secret) -> Result<OfManuale, String> {
     serde_json::from_str(text.expose()).map_err(|error| {
         format!(

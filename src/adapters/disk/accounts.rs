@@ -67,7 +67,7 @@ impl Folders {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// The name of the folder of an account: one a CA, called after its URL; the digest tells URLs apart that look alike
+    /// The name of the folder of an account: one a CA, called after its URL; the digest separates URLs that look alike
     /// when they are made plain.
     pub fn account_folder(directory: &str) -> String {
         let bare = directory.strip_prefix("https://").unwrap_or(directory);

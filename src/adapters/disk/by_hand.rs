@@ -34,7 +34,7 @@ impl FoundCertificate {
     }
 }
 
-/// What was found of the key of a certificate.
+/// The findings about the key of a certificate.
 #[derive(Debug)]
 pub enum FoundKey {
     /// It is there.
@@ -51,7 +51,7 @@ pub enum FoundKey {
     },
     /// There is none, or none that can be opened, and why.
     Missing {
-        /// Why one that is there can't be read, if one is.
+        /// The reason why a key that is there can't be read, if one is.
         problem: Option<String>,
     },
 }
@@ -192,7 +192,8 @@ fn found(path: PathBuf, pile: Pile) -> Result<FoundCertificate, DiskError> {
     Ok(FoundCertificate { path, chain, key })
 }
 
-/// With the one first that no other of them was issued by, where the order of files tells nothing.
+/// Puts the leaf first, that is the certificate that issued no other of them, where the order of files does not show
+/// it.
 fn in_order(mut certificates: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let leaf = certificates
         .iter()

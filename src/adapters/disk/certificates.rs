@@ -1,5 +1,5 @@
 //! `live/`, `archive/`, `provided/` and the second copies: every version is checked before it is linked, and never
-//! written again. What is ours is told from what is the user's by its link: ours lead to `../archive/NAME/N`.
+//! written again. Our certificates and the user's differ by their links: ours lead to `../archive/NAME/N`.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ use super::{
     copied_over::{Copied, copied_over},
     files::{self, Durability, PRIVATE, PUBLIC},
     memory::{Memory, Seen},
-    provided::read_provided,
+    provided::{is_whole, read_provided},
     version::{
         Version, is_copied, missing, read_about, read_copy, read_version, refused, write_about,
     },
@@ -40,11 +40,11 @@ pub(super) const FOLDER_MODE: u32 = 0o755;
 /// Second copies, and what was in our way, are nobody's but ours.
 const PRIVATE_FOLDER_MODE: u32 = 0o700;
 
-/// How long nothing must change in `provided/` or `live/` before it is looked at: a certificate and its key are copied there
-/// one after the other, and in between they don't belong together.
+/// Nothing must change for so long in `live/`, or in `provided/` where it is not whole, before it is looked at: a certificate
+/// and its key are copied there one after the other, and in between they don't belong together.
 const SETTLES: Duration = Duration::from_secs(1);
 
-/// What certbot leaves in `live/`, and what is no fault.
+/// A file that certbot leaves in `live/`, and that is no fault.
 const README: &str = "README";
 
 /// Whose it is what stands at `live/NAME`.
@@ -122,7 +122,9 @@ impl CertificateStore for Folders {
     }
 
     fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-        let provided = changes::of(self.certificates.join("provided"), SETTLES)?;
+        let password = self.password_file.clone();
+        let is_whole = move |folder: &Path| is_whole(folder, password.as_deref());
+        let provided = changes::of_sets(self.certificates.join("provided"), SETTLES, is_whole)?;
         // A version that is live is watched through its link. What we link ourselves is told, too: only so the new one is
         // watched next, and a look at what is as it was finds that soon.
         let live = changes::of(self.certificates.join("live"), SETTLES);
@@ -179,7 +181,7 @@ impl CertificateStore for Folders {
 }
 
 impl Folders {
-    /// What has a name in `live/`, or a second copy.
+    /// The certificates that have a name in `live/`, or a second copy.
     fn names(&self, found: &mut Certificates) -> Result<BTreeSet<CertificateName>, DiskError> {
         let (live, copies) = (self.certificates.join("live"), self.state.join("copies"));
         let (live, copied) = (entries(&live, found)?, entries(&copies, found)?);
@@ -229,7 +231,7 @@ impl Folders {
         look.found.held.insert(name, certificate);
     }
 
-    /// What its user copied over the live version of a name.
+    /// The files that the user copied over the live version of a name.
     pub(super) fn copied(&self, name: &CertificateName) -> Copied {
         let folder = self.live(name);
         match read_about(&folder) {
@@ -254,7 +256,7 @@ impl Folders {
         }
     }
 
-    /// What its user has not copied as a whole stays as it is; what was there before counts until then.
+    /// Leaves a half-copied certificate as it is; the earlier one counts until the user has copied the rest.
     fn look_at_half(&self, name: CertificateName, problem: DiskError, found: &mut Certificates) {
         match read_copy(&self.copy(&name), &name) {
             Ok((_, certificate)) => {
@@ -300,9 +302,9 @@ impl Folders {
             .extend(copy.ok().map(|certificate| (name, certificate.into())));
     }
 
-    /// The live certificate of a name. One of ours whose `about.json` was lost is whole by its copy alone; without that
-    /// it counts as the user's where there is no such file, and as obtained from an unknown CA where it is damaged: a
-    /// certificate that can be served is never given up for what is said about it.
+    /// The live certificate of a name. A certificate of ours whose `about.json` was lost is whole by its copy alone;
+    /// without that it counts as the user's where there is no such file, and as obtained from an unknown CA where it is
+    /// damaged: a certificate that can be served is never given up because of its origin.
     pub(super) fn read_live(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
         let folder = self.live(name);
         let version = self.read_files(name)?;
@@ -480,7 +482,7 @@ impl Folders {
     }
 }
 
-/// The entries of a folder. One that is none has none, and is told; one that can't be listed may have any.
+/// The entries of a folder. A path that is no folder has none, and is reported; an unreadable folder may have any.
 pub(super) fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskError> {
     match files::entries(folder) {
         Err(fault @ DiskError::Damaged { .. }) => {

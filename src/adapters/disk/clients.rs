@@ -1,5 +1,6 @@
-//! The folders in which other ACME clients keep their certificates: each told by what lies in it, read without a trace. They
-//! were written by others, perhaps in a container: no link leads out of them, and nothing in them is waited for.
+//! The folders in which other ACME clients keep their certificates: each is recognised by its content, and read without
+//! a trace. They were written by others, perhaps in a container: no link leads out of them, and nothing in them is
+//! waited for.
 
 use std::{
     fs::File,
@@ -21,21 +22,21 @@ use super::{
 };
 use crate::ports::{ClientCertificate, ClientFolder, DiskError, LeftThere};
 
-/// How many certificates of one folder are taken over. More are no folder of a client's that we know.
+/// The most certificates of one folder that are taken over. A folder with more is no client's that we know.
 const MOST_CERTIFICATES: usize = 10_000;
 
-/// How a client lays out its folder.
+/// The layout of a client's folder.
 struct ClientRow {
     name: &'static str,
-    /// What has to be there for a folder to be one of its.
+    /// The marks that a folder must have to be one of its.
     has: &'static [Mark],
     /// Its certificates, files missing or not.
     certificates: fn(&ClientRoot) -> Result<Vec<ClientCertificate>, DiskError>,
-    /// What else may be there, and why it stays.
+    /// Other things that may be there, and the reasons why they stay.
     left: &'static [(&'static str, &'static str)],
 }
 
-/// What tells the folder of a client.
+/// A mark of a client's folder.
 enum Mark {
     File(&'static str),
     Folder(&'static str),
@@ -146,7 +147,7 @@ const CLIENTS: &[ClientRow] = &[
     },
 ];
 
-/// How acme-companion begins the folders of certificates that a staging CA issued.
+/// The beginning of acme-companion's folders of certificates that a staging CA issued.
 const STAGING: &str = "_test_";
 
 fn in_folder(folder: &Path, name: String, files: &[&str]) -> ClientCertificate {
@@ -156,7 +157,7 @@ fn in_folder(folder: &Path, name: String, files: &[&str]) -> ClientCertificate {
     }
 }
 
-/// What a client keeps in this folder; `None` where it is no client's.
+/// Reads the client's folder; `None` where it is no client's.
 pub(super) fn client_folder(path: &Path) -> Result<Option<ClientFolder>, DiskError> {
     if !path.is_dir() {
         return Ok(None);
@@ -197,7 +198,7 @@ pub(super) fn client_folder(path: &Path) -> Result<Option<ClientFolder>, DiskErr
     Ok(None)
 }
 
-/// What the files of a certificate hold together. One that is not there adds nothing.
+/// The contents of the files of a certificate, together. A missing file adds nothing.
 pub(super) fn pile_of(
     kept: &ClientFolder,
     certificate: &ClientCertificate,
@@ -302,7 +303,7 @@ impl ClientRoot {
         })
     }
 
-    /// Whether anything has this name, be it what can't be opened.
+    /// True if anything has this name, even if it can't be opened.
     fn is_there(&self, place: &Path) -> bool {
         !matches!(self.opened(place, OFlag::O_PATH), Ok(None))
     }

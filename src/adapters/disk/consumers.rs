@@ -19,7 +19,7 @@ use crate::{
 /// Workers of a server may run as anybody: they must get through to what they are to read.
 pub(super) const FOLDER_MODE: u32 = 0o755;
 
-/// What files of ours begin with in a folder that is not ours.
+/// The beginning of our files' names in a folder that is not ours.
 const OURS: &str = "quaymaster-";
 
 /// Where new files wait, in the consumer's folder: a rename does not cross from one file system to another.
@@ -87,7 +87,7 @@ impl ConsumerFolders for Folders {
         self.pack_links(place, change)
     }
 
-    /// What names a certificate goes before that certificate's link.
+    /// Brings back the earlier files: each file that names a certificate before that certificate's link.
     fn take_back(&self, place: &ConsumerPlace<'_>) -> Result<Option<Parcel>, DiskError> {
         let journal = self.record(place.consumer)?.journal.unwrap_or_default();
         let texts = journal
@@ -306,7 +306,7 @@ fn put_staged(place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), Disk
     })
 }
 
-/// Whether a file may be replaced or taken away: a default configuration only as long as nobody changed it, be that a
+/// True if a file may be replaced or removed: a default configuration only as long as nobody has changed it, even a
 /// moment ago.
 pub(super) fn may_be_touched(
     place: &ConsumerPlace<'_>,

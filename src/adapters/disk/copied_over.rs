@@ -1,4 +1,4 @@
-//! What its user copied over a version of ours, file by file, as with `docker cp` into `live/NAME/`.
+//! Files that the user copied over a version of ours, one by one, as with `docker cp` into `live/NAME/`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,9 +20,9 @@ use crate::{
 /// Files of certificates, the longest chain first.
 const CERTIFICATES: [&str; 3] = ["fullchain.pem", "cert.pem", "chain.pem"];
 
-/// What stands in a version's folder, by what we stored there.
+/// The contents of a version's folder, compared with what quaymaster stored there.
 pub(super) enum Copied {
-    /// What we stored, or what damage made of it.
+    /// The stored files, perhaps damaged.
     Nothing,
     /// A certificate, its key and its chain.
     Whole(Version),
@@ -85,7 +85,7 @@ pub(super) fn copied_over(
     }
 }
 
-/// Whether every file is what was stored, byte for byte.
+/// True if every file is as it was stored, byte for byte.
 fn all_as_stored(folder: &Path, stored: &BTreeMap<String, Digest>) -> bool {
     stored.iter().all(|(file, digest)| {
         let bytes = read_bytes(&folder.join(file)).map(Option::unwrap_or_default);

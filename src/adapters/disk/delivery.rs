@@ -21,7 +21,7 @@ use crate::{
     values::{CertificateName, Digest, Owner},
 };
 
-/// What stands behind the name of a file of the user's that was in the place of ours, hidden: haproxy reads all others.
+/// The suffix of a user's file that was in the place of ours, hidden: haproxy reads all others.
 const SET_ASIDE: &str = "before-quaymaster";
 
 fn set_aside(file: &str) -> String {
@@ -85,7 +85,7 @@ impl<'a> Copies<'a> {
         Ok(given.collect())
     }
 
-    /// Whether each file of a version is there as its reader needs it.
+    /// True if each file of a version is there as its reader needs it.
     fn is_whole(&self, version: &SharedFolder, name: &CertificateName) -> bool {
         self.shape.layout.files(name).all(|(file, piece)| {
             let is_owned = || {
@@ -96,7 +96,7 @@ impl<'a> Copies<'a> {
         })
     }
 
-    /// Whether each file is found by the name that the server reads.
+    /// True if each file is found by the name that the server reads.
     fn is_shown(&self, folder: &SharedFolder, name: &CertificateName) -> bool {
         let mut links = self.shape.links(name);
         links.all(|(file, target)| folder.link_target(&file) == Some(target))

@@ -18,12 +18,12 @@ use crate::{
     values::{CertificateName, ContainerName, Digest, FileName, KeyedTable},
 };
 
-/// What is written down about a consumer.
+/// The record of a consumer.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// What we know of it; what lies in its folder is looked at, not believed.
+    /// The facts about it; the contents of its folder are looked at, not believed.
     pub installed: Option<Installed>,
-    /// What has to come back if that is not taken up.
+    /// The files that have to come back if the new ones are not taken up.
     pub journal: Option<Journal>,
     /// The certificates of which earlier copies go once this is written, and the copy that stays, if any: a crash in
     /// between must not leave keys where nobody looks for them.
@@ -34,7 +34,7 @@ pub(super) struct Record {
 /// Certificates with the copy that stays; none where all go.
 pub(super) type Tidy = BTreeMap<CertificateName, Option<Digest>>;
 
-/// What was there before.
+/// The earlier files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Journal {
     /// The texts of files; none where there was no file.
@@ -72,8 +72,8 @@ impl Journal {
 }
 
 impl Folders {
-    /// What is written down about a consumer. A record that can't be read is put aside and told: what lies in the
-    /// folder shows most of what it said.
+    /// Reads the record of a consumer. A record that can't be read is put aside with a remark: the folder itself shows
+    /// most of what it said.
     pub(super) fn record(&self, consumer: &ContainerName) -> Result<Record, DiskError> {
         let path = self.record_file(consumer);
         let anew = "everything of this consumer is proven again";

@@ -21,10 +21,10 @@ use crate::{
     values::{ContainerName, Digest, FileName, Layout, Timestamp},
 };
 
-/// What every file of ours begins with.
+/// The beginning of every file of ours.
 const OURS: &str = "# Written by quaymaster.\n";
 
-/// What a look finds of a file with this text.
+/// The findings of a look at a file with this text.
 fn ours(text: &str) -> InstalledFile {
     InstalledFile::read(format!("{OURS}{text}").as_bytes()).expect("it is ours")
 }
@@ -39,7 +39,7 @@ struct Consumer {
     certificates_there: SharedPath,
 }
 
-/// How certificates lie in a folder in this layout.
+/// The place of certificates in a folder in this layout.
 pub(super) fn certificates_in<'a>(
     folder: &'a SharedPath,
     layout: &'a Layout,
@@ -129,7 +129,7 @@ impl Consumer {
             .expect("it is written");
     }
 
-    /// Tidies, and tells what could not be done.
+    /// Tidies, and returns the problems.
     fn tidy(&self) -> Vec<String> {
         let faults = self.place.folders.tidy(&self.folder());
         faults.iter().map(ToString::to_string).collect()

@@ -1,4 +1,5 @@
-//! What keeps a self-signed certificate from being stored that serves only as long as there is nothing better.
+//! The check that keeps a self-signed certificate from being stored that serves only as long as there is nothing
+//! better.
 
 use super::{
     Folders,
@@ -13,7 +14,7 @@ use crate::{
 };
 
 impl Folders {
-    /// What lies there and is no fallback.
+    /// The certificate that lies there and is no fallback.
     ///
     /// # Errors
     /// When something is in the way that is not ours, or can't be read now: a fallback is no reason to replace that.

@@ -21,7 +21,7 @@ pub(super) const PRIVATE: u32 = 0o600;
 /// Readable by everybody.
 pub(super) const PUBLIC: u32 = 0o644;
 
-/// How sure a write has to be.
+/// The durability that a write must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Durability {
     /// On the disk before it counts: keys, certificates, accounts, attempts, records.
@@ -124,7 +124,7 @@ pub(super) fn put(beside: &Path, path: &Path, durability: Durability) -> Result<
     }
 }
 
-/// What came of writing a file; one that is not whole goes, so that a disk that is full gets no fuller.
+/// Passes on the result of writing a file, and removes a file that is not whole: a full disk gets no fuller.
 fn whole(beside: &Path, written: Result<(), DiskError>) -> Result<(), DiskError> {
     if written.is_err() {
         // The next one that is written there takes it away, too.
@@ -293,7 +293,7 @@ pub(super) fn read_opened(file: File, path: &Path, most: u64) -> Result<Vec<u8>,
     })
 }
 
-/// What is said of devices and sockets.
+/// The complaint about devices and sockets.
 pub(super) const NO_FILE: &str = "it is no file; put the file itself here";
 
 /// Opens whatever stands there, without waiting for anybody; `None` when there is nothing.
@@ -325,12 +325,12 @@ fn open_at_once(path: &Path) -> Result<Option<File>, DiskError> {
     }
 }
 
-/// Whether anything has this name, be it a link that leads nowhere.
+/// True if anything has this name, even a link that leads nowhere.
 pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Whether the mode of a file lets everybody read it, and the mode of its folder lets everybody get there.
+/// True if the mode of a file lets everybody read it, and the mode of its folder lets everybody get there.
 pub(super) fn is_open_to_others(path: &Path) -> bool {
     let allows = |path: &Path, bit| {
         fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0)
@@ -338,7 +338,7 @@ pub(super) fn is_open_to_others(path: &Path) -> bool {
     allows(path, 0o004) && allows(parent(path), 0o001)
 }
 
-/// Whether the mode of a file lets anybody read it but its owner.
+/// True if the mode of a file lets others than its owner read it.
 pub(super) fn is_readable_by_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o044 != 0)
 }
@@ -378,7 +378,7 @@ pub(super) fn make_way(root: &Path, path: &Path, remarks: Remarks) -> Result<(),
     Ok(())
 }
 
-/// Sets aside what stands in the way, and tells where it is kept.
+/// Sets aside what stands in the way, and reports where it is kept.
 fn clear(path: &Path, problem: &str, remarks: Remarks) -> Result<(), DiskError> {
     let kept = set_damaged_aside(path)?;
     remarks(Remark::FileDamaged {
@@ -478,7 +478,7 @@ pub(super) fn exchange(one: &Path, other: &Path) -> Result<(), DiskError> {
     exchanged.map_err(|error| told("put another folder in the place of", other)(error.into()))
 }
 
-/// What tells a folder from another one that takes its name; `None` when there is none.
+/// The identity of a folder, which another folder of its name does not have; `None` when there is no folder.
 pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
     let found = fs::metadata(path).ok()?;
     Some((found.dev(), found.ino()))

@@ -10,7 +10,7 @@ use crate::{
     values::{CertificateName, FileName},
 };
 
-/// What is known of the lists.
+/// The known lists.
 pub(super) type Lists = BTreeMap<(SharedPath, FileName), HelperList>;
 
 /// One list.

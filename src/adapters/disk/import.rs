@@ -193,13 +193,13 @@ impl Folders {
     }
 }
 
-/// What the marker says to those who find it.
+/// The marker's text, for those who find it.
 const GIVES_WAY_TEXT: &str = "quaymaster obtains the next certificate in good time before this one ends; without this file it waits for its end\n";
 
-/// What stands for standard input.
+/// The word for standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// What a file is called in words for people.
+/// The name of a file in words for people.
 fn called(file: &Path) -> &Path {
     match file == Path::new(STANDARD_INPUT) {
         true => Path::new("standard input"),
@@ -306,7 +306,7 @@ fn fitting(pile: Pile, place: &str) -> Result<(Vec<Vec<u8>>, Version), DiskError
     }
 }
 
-/// What lies where a certificate is to go.
+/// The words for the certificate that lies in the place of another.
 fn words(there: &HeldCertificate) -> String {
     format!(
         "another certificate, for {}, valid until {}, issued by {}",

@@ -32,7 +32,7 @@ pub(super) struct Inside<'a> {
     owner: Option<Owner>,
 }
 
-/// What was put inside a container.
+/// The files that were put inside a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Packed {
     /// Which container it is, and how files lie there: in another one, or another way, nothing does.
@@ -160,7 +160,7 @@ impl Packed {
 }
 
 impl Folders {
-    /// What was put inside a container.
+    /// Packs the files to put inside a container.
     pub(super) fn packed(
         &self,
         consumer: &ContainerName,

@@ -140,7 +140,7 @@ pub fn found_files(folder: &Path, ca: &str) -> Result<Vec<FoundFiles>, DiskError
 }
 
 impl LaidOut {
-    /// What the certificate is called.
+    /// The certificate's name.
     pub fn name(&self) -> &CertificateName {
         &self.name
     }
@@ -150,8 +150,8 @@ impl LaidOut {
         keys.all(|(path, _)| path.is_file())
     }
 
-    /// Whether all of its files are there, with a certificate where the layout has one. The key may be missing where so many
-    /// others are there that they can't be anything else.
+    /// True if all of its files are there, with a certificate where the layout has one. The key may be missing where
+    /// the layout has many files: the others can't belong to anything else.
     fn are_there(&self) -> bool {
         const MANY: usize = 3;
         let mut files = self.files();
@@ -254,7 +254,7 @@ pub fn certificate_key(path: &Path) -> Result<Secret, DiskError> {
     Ok(key)
 }
 
-/// What the certificate says whose files these are.
+/// The details of the certificate to which these files belong.
 ///
 /// # Errors
 /// When none of them is a certificate.

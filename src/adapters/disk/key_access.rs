@@ -25,8 +25,8 @@ impl Folders {
         Self { keys, ..self }
     }
 
-    /// Gives the keys of all live certificates of ours to whom they are to belong to: the settings may have been others
-    /// when they were written. Where they can't be listed, that is told, and nothing else waits for it.
+    /// Gives the keys of all live certificates of ours to their owner by the settings, which may have been others when
+    /// the keys were written. Where they can't be listed, that is reported, and nothing else waits for it.
     pub fn give_keys(&self) {
         if self.keys == KeyAccess::default() {
             return;
@@ -45,8 +45,8 @@ impl Folders {
         }
     }
 
-    /// Gives one key. Where that can't be done, or we could not read it any more, it stays as it was, and that is told: a
-    /// certificate is not lost over it.
+    /// Gives one key. Where that can't be done, or quaymaster could not read it any more, the key stays as it was, with
+    /// a report: a certificate is not lost because of it.
     pub(super) fn give_key(&self, path: &Path) {
         if let Err(error) = give(path, self.keys) {
             self.tell_not_given(path, &error);

@@ -94,7 +94,7 @@ fn append(path: &Path, line: &[u8]) -> io::Result<()> {
     written
 }
 
-/// How long a file is up to its last line break. No line is longer than what is looked at of it.
+/// Length of a file up to its last line break. No line is longer than the part of the file that is looked at.
 fn whole_lines(file: &File) -> io::Result<u64> {
     const LINE: u64 = 64 * 1024;
     let length = file.metadata()?.len();

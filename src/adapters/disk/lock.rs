@@ -56,7 +56,7 @@ impl Lock {
         Ok(Some(Self(file)))
     }
 
-    /// Whether a process works on the state folder now.
+    /// True if a process works on the state folder now.
     ///
     /// # Errors
     /// When that can't be found out.

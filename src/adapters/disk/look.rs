@@ -19,14 +19,14 @@ use crate::{
     values::{CertificateName, Owner},
 };
 
-/// How a folder is.
+/// The state of a folder.
 #[derive(Debug)]
 pub struct FolderLook {
     /// Its mode, as in `chmod`.
     pub mode: u32,
     /// Whom it belongs to.
     pub owner: Owner,
-    /// Whether a file could be made in it, and taken away again.
+    /// The result of making a file in it and removing that again.
     pub writable: Result<(), DiskError>,
 }
 
@@ -84,14 +84,14 @@ impl Folders {
     }
 }
 
-/// What lies where a proxy answers challenges.
+/// A file in the place where a proxy answers challenges.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LyingResponse {
     /// Where.
     pub path: PathBuf,
     /// The token that it is served for; none where it can be served for none.
     pub token: Option<String>,
-    /// What it says; none where it is no file that can be read, such as a link.
+    /// Its text; none where it is no file that can be read, such as a link.
     pub text: Option<String>,
 }
 

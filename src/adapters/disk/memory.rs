@@ -1,6 +1,7 @@
-//! What a look at `live/` and `provided/` remembers of the one before: of each name that passed all checks and had nothing
-//! to mend, what it is and what its files were. Where they still are the same, they are not read and checked again, which takes long
-//! where there are thousands and keeps everything else waiting. It decides nothing: without it a look says the same.
+//! The memory of the last look at `live/` and `provided/`: of each name that passed all checks and had nothing to mend,
+//! its certificate and its files' identities. Where they still are the same, they are not read and checked again, which
+//! takes long where there are thousands and keeps everything else waiting. The memory decides nothing: without it a
+//! look finds the same.
 //!
 //! Why that is sound: whoever writes to a file, or gives it another mode or owner, changes its time of change (ctime),
 //! which nobody can set; and whoever puts another file or link in its place is seen by device and inode, or by where the
@@ -27,7 +28,8 @@ use crate::{
     values::{CertificateName, Digest, Timestamp},
 };
 
-/// How long a file must not have changed to be remembered. The coarsest clock of a file system ticks every two seconds.
+/// Time that a file must not have changed to be remembered. The coarsest clock of a file system ticks every two
+/// seconds.
 const SETTLES: Duration = Duration::from_secs(2);
 
 /// The files that say what a certificate is, and the one that people copy over, in its own folder and in that of its second copy. The first is its key.
@@ -93,7 +95,7 @@ impl KnownFolder {
 }
 
 impl Memory {
-    /// What is known of a folder of the user's, where it and all in it are as they were.
+    /// The certificate of a folder of the user's, where the folder and all in it are as they were.
     pub(super) fn recall_folder(
         &mut self,
         name: &CertificateName,
@@ -114,8 +116,8 @@ impl Memory {
     }
 }
 
-/// What a folder of the user's and all in it is, as far as that can be told without reading it. Whoever adds an entry or
-/// takes one away changes the folder itself.
+/// The identity of a folder of the user's and all in it, as far as it shows without reading. An entry that is added or
+/// removed changes the folder itself.
 #[derive(Clone, Debug)]
 pub(super) struct SeenFolder {
     names: Rc<[String]>,
@@ -158,21 +160,21 @@ impl SeenFolder {
     }
 }
 
-/// Whether none of these can change without showing it.
+/// True if none of these can change without showing it.
 fn are_settled(files: &[Option<File>], began: Timestamp) -> bool {
     let mut found = files.iter().flatten();
     found.all(|file| file.changed_at() + SETTLES < began)
 }
 
-/// What the files of a certificate are, as far as that can be told without reading them.
+/// The identities of a certificate's files, as far as they show without reading.
 pub(super) struct Seen {
     /// One digest, because there may be thousands.
     files: Digest,
-    /// Whether nothing can change that does not show in it.
+    /// True if no change can be hidden from it.
     is_settled: bool,
 }
 
-/// What tells one file, in one state, from every other.
+/// The identity of one file, in one state.
 #[derive(Hash)]
 struct File {
     device: u64,

@@ -140,7 +140,7 @@ pub struct Folders {
     keys: KeyAccess,
     /// Of the last look at certificates.
     memory: RefCell<Memory>,
-    /// What stands in the lists of helpers.
+    /// The contents of the lists of helpers.
     lists: RefCell<Lists>,
 }
 
@@ -170,7 +170,7 @@ impl Folders {
         self.password_file.as_deref()
     }
 
-    /// What it takes to obtain a certificate, with no engine.
+    /// The ports for obtaining a certificate, with no engine.
     pub fn issuing(
         self: Rc<Self>,
         authorities: Rc<dyn Authorities>,

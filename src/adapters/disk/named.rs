@@ -13,7 +13,8 @@ use crate::{
     ports::{DiskError, NamedFiles, TargetFiles},
 };
 
-/// How long nothing must change beside a template before it is told: an editor makes several changes of one save.
+/// Time without any change beside a template before the change is reported: an editor makes several changes of one
+/// save.
 const SETTLED: Duration = Duration::from_millis(100);
 
 /// Files wherever the user says.
@@ -105,15 +106,15 @@ impl Aside {
     }
 }
 
-/// What a file is called that keeps what was there before beside another, and what stands for none.
+/// The names of two files beside another: one that keeps the earlier text, and one that stands for none.
 pub(super) fn aside_names(name: &str) -> [String; 2] {
     ["before", "none-before"].map(|ending| format!(".{name}.{ending}"))
 }
 
-/// How many links are followed to where nothing is yet; as many as the system follows.
+/// Number of links that are followed to a missing target; as many as the system follows.
 const MOST_LINKS: usize = 40;
 
-/// What a link leads to is replaced, not the link. Where nothing is yet, there is a folder all the same.
+/// The target of a link, which is replaced in place of the link. Its folder exists, even where the target does not yet.
 fn real(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {

@@ -9,13 +9,13 @@ use crate::{
     values::Secret,
 };
 
-/// What opens the keys in a folder.
+/// The passwords that open the keys in a folder.
 pub(super) struct Passwords<'a> {
     /// The one that is meant for them.
     own: Option<Password>,
     /// A file with the one of keys that have none of their own.
     usual: Option<&'a Path>,
-    /// Whether nobody looks beside the key.
+    /// True if no password is looked for beside the key.
     is_given: bool,
 }
 

@@ -14,21 +14,22 @@ use crate::{
         pem::{self, Contents},
         x509::{self, CertificateError},
     },
-    observe::Shelf,
+    observe::{Shelf, Source},
     ports::DiskError,
     values::Secret,
 };
 
-/// How files of certificates and keys end. Others are looked at only where there are none of these.
+/// The endings of files of certificates and keys. Others are looked at only where there are none of these.
 pub(super) const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "key"];
 
-/// What other tools leave that holds a certificate and can't be read: it is told where there is nothing better.
+/// The endings of other tools' files that hold a certificate and can't be read: these are named where there is nothing
+/// better.
 const BINARY: [&str; 5] = ["p12", "pfx", "der", "p7b", "p7c"];
 
-/// How many files of a folder are looked at.
+/// Number of files of a folder that are looked at.
 const MOST_FILES: usize = 100;
 
-/// How many names of files a complaint lists.
+/// Number of files' names that a complaint lists.
 const MOST_LISTED: usize = 5;
 
 /// The names that a complaint proposes.
@@ -38,7 +39,7 @@ const EXPECTED: &str = "put fullchain.pem and privkey.pem here, or cert.pem, cha
 /// The file that says that the certificate in its folder gives way to one of ours in good time before its end.
 pub(super) const GIVES_WAY: &str = "renew";
 
-/// What lies in a folder of the user's.
+/// The content of a folder of the user's.
 pub(super) struct Provided {
     pub version: Version,
     pub shelf: Shelf,
@@ -46,17 +47,17 @@ pub(super) struct Provided {
     pub key_file: String,
 }
 
-/// What files of certificates and keys hold together.
+/// The contents of files of certificates and keys, together.
 #[derive(Default)]
 pub(super) struct Pile {
     pub certificates: Vec<Vec<u8>>,
     /// Each with the name of the first file that has it.
     pub keys: Vec<(String, Secret)>,
-    /// Why a file adds nothing, where that may not matter.
+    /// The reason why a file adds nothing, where that may not matter.
     pub set_back: Option<DiskError>,
 }
 
-/// What belongs together in a pile.
+/// The parts of a pile that belong together.
 pub(super) enum Fit {
     /// A certificate, leaf first, with its key, and the file of that.
     One {
@@ -70,7 +71,7 @@ pub(super) enum Fit {
     None,
 }
 
-/// How often a folder is read anew that was replaced while it was read.
+/// Number of times that a folder is read anew that was replaced while it was read.
 const MOST_READS: usize = 5;
 
 /// Reads what lies in a folder of the user's. `usual` is the file with the password of keys that have none of their own.
@@ -78,6 +79,15 @@ const MOST_READS: usize = 5;
 /// One that is replaced meanwhile is read again: the key of the one does not belong to the certificate of the other.
 pub(super) fn read_provided(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> {
     steady(|| files::identity(folder), || read_once(folder, usual))
+}
+
+/// True where nothing can be missing any more of what lies there: key and certificates belong together, and each certificate
+/// is followed by its issuer. A certificate alone may be half of what is copied there.
+pub(super) fn is_whole(folder: &Path, usual: Option<&Path>) -> bool {
+    read_provided(folder, usual).is_ok_and(|provided| {
+        provided.version.check(Source::Provided).is_ok()
+            && x509::is_linked(&provided.version.fullchain)
+    })
 }
 
 /// Reads until it was the same folder before and after.
@@ -152,7 +162,7 @@ fn completed(folder: &Path, usual: Option<&Path>, version: Version) -> Result<Ve
     })
 }
 
-/// A certificate out of all files in a folder, told by what they hold.
+/// A certificate out of all files in a folder, recognised by their content.
 fn gathered(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> {
     let pile = Pile::of(folder, usual)?;
     if pile.keys.is_empty() || pile.certificates.is_empty() {
@@ -241,7 +251,7 @@ impl Pile {
         })
     }
 
-    /// Why no certificate is for any of the keys.
+    /// The reason why no certificate is for any of the keys.
     pub fn unfit(self, place: impl ToString) -> DiskError {
         self.set_back.unwrap_or_else(|| {
             let certificates: Vec<_> = self.certificates.iter().map(Vec::as_slice).collect();
@@ -269,7 +279,7 @@ impl Pile {
         Ok(())
     }
 
-    /// Why there is no certificate with a key in it.
+    /// The reason why there is no certificate with a key in it.
     fn lacking(self, folder: &Path) -> Result<DiskError, DiskError> {
         if let Some(set_back) = self.set_back {
             return Ok(set_back);
@@ -328,7 +338,7 @@ pub(super) fn names(folder: &Path, endings: &[&str]) -> Result<Vec<String>, Disk
 mod tests {
     use super::*;
 
-    /// How often is read where a folder is each of these in turn, the last one for ever.
+    /// Number of reads where a folder is each of these in turn, the last one for ever.
     fn reads(folders: &[u64]) -> usize {
         let (mut asked, mut count) = (0, 0);
         let identity = || {

@@ -1,4 +1,4 @@
-//! What a rehearsal makes lies in a folder of its own in `state`, and goes with that.
+//! The files of a rehearsal: they lie in a folder of their own in `state`, and are removed with it.
 
 use std::{
     path::{Path, PathBuf},

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// How long a proxy may take to show a response that lies in its folder: a reload by somebody else may be under way,
+/// The longest time for a proxy to show a response that lies in its folder: a reload by somebody else may be under way,
 /// and shared folders on some systems are not seen at once.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -46,8 +46,8 @@ impl WebrootResponder {
         Ok(())
     }
 
-    /// What a proxy serves in place of a response; nothing where it serves that, or is not ours to reach: the CA takes
-    /// another way then.
+    /// The answer that a proxy serves in place of a response; none where it serves the response, or is not ours to
+    /// reach: the CA takes another way then.
     async fn strange(&self, proxy: SocketAddr, challenge: &Challenge) -> Option<String> {
         let Response::Http { token, body } = &challenge.response else {
             return None;
@@ -113,7 +113,7 @@ pub(super) fn responses(webroot: &SharedPath) -> SharedPath {
     folders.fold(webroot.clone(), |folder, name| folder.join(name))
 }
 
-/// Whether this can be a token of a CA's, which is base64url.
+/// True if this can be a token of a CA's, which is base64url.
 pub(super) fn is_token(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     !text.is_empty() && text.bytes().all(is_plain)

@@ -1,5 +1,5 @@
-//! How certificates lie in a server's folder, wherever that is: what versions are called, which link chooses one, and what
-//! stands in each file.
+//! The shape of certificates in a server's folder, wherever that is: the names of versions, the link that chooses one,
+//! and the content of each file.
 
 use std::{
     borrow::Cow,
@@ -54,7 +54,7 @@ impl<'a> Shape<'a> {
             .map(move |(file, _)| (file.clone(), above.join(file)))
     }
 
-    /// Whether a link of this name chooses a version in this layout, of whichever certificate.
+    /// True if a link of this name chooses a version in this layout, of whichever certificate.
     pub fn may_choose(&self, link: &str) -> bool {
         match (self.layout.has_folders(), self.layout.is_for_one()) {
             (true, _) => !is_current(link),
@@ -69,8 +69,8 @@ impl<'a> Shape<'a> {
         versions.join(self.version_word(digest))
     }
 
-    /// What the folder of a version is called: the same certificate in another layout, or with another mode, is another
-    /// one. Modes are not looked at: there are file systems that keep none.
+    /// The folder name of a version: the same certificate in another layout, or with another mode, is another version.
+    /// Modes are not looked at: there are file systems that keep none.
     pub fn version_word(&self, digest: Digest) -> String {
         if self.layout.has_folders() && self.key_mode == PRIVATE {
             return digest.to_string();
@@ -88,13 +88,13 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// Whether a link of this name chooses a version where files have no folder.
+/// True if a link of this name chooses a version where files have no folder.
 pub(super) fn is_current(link: &str) -> bool {
     let rest = link.strip_prefix(CURRENT);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
-/// What a file of this content holds.
+/// The text of a file of this content.
 pub(super) fn piece_of(version: &Version, piece: Piece) -> Cow<'_, str> {
     let file = match piece {
         Piece::Combined => {

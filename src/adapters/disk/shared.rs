@@ -28,20 +28,20 @@ use nix::{
 use super::files::{self, Durability, PRIVATE, beside, told};
 use crate::{observe::SharedPath, ports::DiskError, values::Owner};
 
-/// What a folder is opened with: only a folder, and never through a link in its place.
+/// Flags for opening a folder: only a folder, and never through a link in its place.
 const FOLDER: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// What a new file is opened with: nothing that is there, whatever it is.
+/// Flags for making a new file: never an existing one, whatever it is.
 const NEW_FILE: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_CREAT)
     .union(OFlag::O_EXCL)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// What a file is opened with to read it: never through a link, and without waiting for whoever writes into a pipe.
+/// Flags for reading a file: never through a link, and without waiting for the writer of a pipe.
 const FILE: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_NONBLOCK)
@@ -50,7 +50,7 @@ const FILE: OFlag = OFlag::O_RDONLY
 /// An open folder.
 pub(super) struct SharedFolder {
     handle: OwnedFd,
-    /// How it was reached, for people alone.
+    /// The way by which it was reached, for people alone.
     path: PathBuf,
 }
 
@@ -90,7 +90,8 @@ impl SharedFolder {
         Ok(found)
     }
 
-    /// Whether there is no such file. Nothing is known where there is no mount, or where it is a file itself.
+    /// True if there is no such file. False also where there is no mount, or where the mount is a file itself: then
+    /// nothing is known.
     pub(super) fn lacks(path: &SharedPath) -> Result<bool, DiskError> {
         let mut steps = steps(path)?;
         let Some((file, mut above)) = steps.pop().zip(Self::top(path.mount())?) else {
@@ -227,13 +228,13 @@ impl SharedFolder {
         (size <= most).then(|| self.text(name).ok().flatten())?
     }
 
-    /// Whether a file, and no link, has this name.
+    /// True if a file, and no link, has this name.
     pub(super) fn is_file(&self, name: &str) -> bool {
         self.status(name)
             .is_ok_and(|found| kind(&found) == SFlag::S_IFREG)
     }
 
-    /// Whether what has this name belongs to this owner.
+    /// True if the file of this name belongs to this owner.
     pub(super) fn is_owned_by(&self, name: &str, owner: Owner) -> bool {
         self.status(name).is_ok_and(|found| {
             found.st_uid == owner.user && owner.group.is_none_or(|group| group == found.st_gid)
@@ -278,7 +279,7 @@ impl SharedFolder {
         Some((owner, file.st_mode & 0o777))
     }
 
-    /// How many bytes a file has; none where there is none.
+    /// Number of bytes of a file; none where there is no file.
     pub(super) fn size(&self, name: &str) -> Option<u64> {
         u64::try_from(self.status(name).ok()?.st_size).ok()
     }

@@ -94,7 +94,7 @@ impl TargetFiles for SharedFiles {
     }
 }
 
-/// What lies in the folder of a target; none where there is no such file.
+/// The text in the folder of a target; none where there is no such file.
 fn read(
     folder: &SharedFolder,
     target: &SharedPath,

@@ -142,7 +142,7 @@ pub(super) fn mode(path: impl AsRef<Path>) -> u32 {
         & 0o777
 }
 
-/// What publishes and withdraws; nobody is asked.
+/// A responder that publishes and withdraws, and asks no server.
 pub(super) fn responder() -> WebrootResponder {
     let probe = TcpProbe::new().expect("a TLS client");
     WebrootResponder::new(Rc::new(probe), Rc::new(SystemClock))
@@ -156,7 +156,7 @@ pub(super) fn webroot(folder: &SharedPath) -> Webroots {
     }
 }
 
-/// What came of a withdrawal.
+/// The result of a withdrawal.
 pub(super) fn withdrawn(webroots: &Webroots) -> Result<(), ResponseFault> {
     let (responder, shown) = (responder(), challenge("tok-EN_1").response.shown(None));
     let withdrawn = responder.withdraw(webroots, &shown).now_or_never();
@@ -164,7 +164,7 @@ pub(super) fn withdrawn(webroots: &Webroots) -> Result<(), ResponseFault> {
     faults.next().map_or(Ok(()), Err)
 }
 
-/// What came of a publication.
+/// The result of a publication.
 pub(super) fn published(webroots: &Webroots, challenge: &Challenge) -> Result<(), ResponseFault> {
     let responder = responder();
     let published = responder.publish(webroots, challenge).now_or_never();

@@ -24,17 +24,17 @@ use crate::{
     values::{CertificateName, Digest, Secret},
 };
 
-/// How many bytes a file of certificates and keys has at most: all roots of the Web have a quarter of that.
+/// The most bytes of a file of certificates and keys: all roots of the Web have a quarter of that.
 pub(super) const LARGEST: u64 = 1 << 20;
 
-/// What we say about a version, beside its files.
+/// The origin of a version, written beside its files.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Provenance {
     pub source: Source,
     /// The profile that its CA was asked for; none in older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// The files as we wrote them. None in older versions: those can't be told from what was copied over them.
+    /// The files as we wrote them. None in older versions, where files that were copied over them look like ours.
     #[serde(default)]
     pub files: BTreeMap<String, Digest>,
     /// Digest of those: damage to them must not make a certificate of ours look like the user's.
@@ -64,7 +64,7 @@ fn sealed(files: &BTreeMap<String, Digest>) -> Digest {
     )
 }
 
-/// What is said about the version in a folder; `None` when nothing is.
+/// Reads the origin of the version in a folder; `None` where nothing was written.
 pub(super) fn read_about(folder: &Path) -> Result<Option<Provenance>, DiskError> {
     let path = folder.join("about.json");
     match read_json::<Provenance>(&path)? {
@@ -82,9 +82,9 @@ pub(super) fn read_about(folder: &Path) -> Result<Option<Provenance>, DiskError>
 pub(super) struct Version {
     pub fullchain: String,
     pub privkey: Secret,
-    /// Why a server would not take them as they lie there, if it would not.
+    /// The reason why a server would not take the files as they lie there, if it would not.
     pub irregular: Option<String>,
-    /// Whether we made it without a CA.
+    /// True if quaymaster made it without a CA.
     pub is_self_signed: bool,
     /// The profile that its CA was asked for, where that is known.
     pub profile: Option<String>,
@@ -115,13 +115,13 @@ impl Version {
         }
     }
 
-    /// All its files, with their texts and modes: the four, and one that tells start scripts that it is self-signed.
+    /// All its files, with their texts and modes: the four, and one that shows start scripts that it is self-signed.
     pub fn files(&self) -> Vec<(&'static str, Cow<'_, str>, u32)> {
         let four = four_files(&self.fullchain, &self.privkey).into_iter();
         four.chain(self.marker()).collect()
     }
 
-    /// The file that tells start scripts that it is self-signed, where it is.
+    /// The file that shows start scripts that it is self-signed, where it is.
     pub fn marker(&self) -> Option<(&'static str, Cow<'_, str>, u32)> {
         const MARKER: &str = "quaymaster made this certificate without a CA\n";
         let marker = ("self-signed", MARKER.into(), PUBLIC);
@@ -160,7 +160,7 @@ pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     files::read_small(path, LARGEST)
 }
 
-/// What stands in a file of certificates or of a key.
+/// Reads a file of certificates or of a key.
 fn read_pem<T>(
     path: &Path,
     read: impl FnOnce(&[u8]) -> Result<pem::Read<T>, PemError>,
@@ -194,7 +194,7 @@ pub(super) fn read_copy(
     Ok((version, checked))
 }
 
-/// Whether a second copy is of the certificate with this digest, and has what is said about it.
+/// True if a second copy is of the certificate with this digest, and has its origin.
 pub(super) fn is_copied(copy: &Path, digest: Digest) -> bool {
     read_about(copy).is_ok_and(|about| about.is_some())
         && read_version(copy, None).is_ok_and(|copy| copy.digest() == digest)

@@ -1,4 +1,4 @@
-//! `state/status.json` and `state/alive`: what the daemon tells about itself.
+//! The files `state/status.json` and `state/alive`: the daemon's signs of life.
 
 use std::io::{self, BufWriter, Read, Write};
 

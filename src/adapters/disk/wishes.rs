@@ -72,7 +72,7 @@ impl Folders {
         self.state.join("wishes").join(format!("{name}.json"))
     }
 
-    /// What lies in a folder of requests, and what is wrong with the others.
+    /// Reads the requests in a folder, and reports the broken ones.
     fn requests<T: DeserializeOwned>(
         &self,
         folder: &str,

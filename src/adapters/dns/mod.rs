@@ -1,6 +1,6 @@
-//! DNS, asked at one server: the one of the settings, or the system's. Nothing is kept from one question to the next, so
-//! that what was changed is seen at once. Beside it the TXT records that prove names: where they have to be set, by whom,
-//! and whether the servers of their zone show them.
+//! DNS, asked at one server: the one of the settings, or the system's. Nothing is kept from one question to the next,
+//! so that what was changed is seen at once. Beside it the TXT records that prove names: the places where they have to
+//! be set, the ways to do it, and the look that the servers of their zone show them.
 
 mod gate;
 mod hook;
@@ -34,13 +34,13 @@ use crate::{
     values::Host,
 };
 
-/// How many aliases are followed where the server does not do it.
+/// Number of aliases that are followed where the server does not do it.
 const MOST_ALIASES: usize = 8;
 
-/// How many addresses of a name count, of each kind, and how many CAA records.
+/// Number of addresses of a name that count, of each kind, and of CAA records.
 const MOST_RECORDS: usize = 32;
 
-/// How far up CAA records are looked for: no name of a user's is deeper, and each step is a question.
+/// Number of labels up to which CAA records are looked for: no name of a user's is deeper, and each step is a question.
 const MOST_LABELS: usize = 16;
 
 /// Asks one server, or those of the system.
@@ -127,7 +127,8 @@ impl DnsResolver {
     }
 }
 
-/// Why the servers of a zone fail: an answer that comes without a check of signatures says that these are wrong.
+/// The reason why the servers of a zone fail: an answer that comes without a check of signatures says that these are
+/// wrong.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc4035#section-3.2.2>
 async fn why_failed(server: SocketAddr, name: &Name, kind: RecordType) -> LookupFault {
@@ -139,7 +140,7 @@ async fn why_failed(server: SocketAddr, name: &Name, kind: RecordType) -> Lookup
     }
 }
 
-/// What a code means that is no answer.
+/// The meaning of a code that is no answer.
 fn refusal(code: ResponseCode) -> Result<(), LookupFault> {
     match code {
         ResponseCode::NoError | ResponseCode::NXDomain => Ok(()),
@@ -227,7 +228,7 @@ fn shown(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// What a record says.
+/// Reads a record.
 fn read(record: &CAA) -> CaaRecord {
     let tag = record.tag.to_ascii_lowercase();
     let issuer = || {

@@ -9,7 +9,7 @@ use tokio::net::lookup_host;
 use super::{DnsResolver, MOST_ALIASES, MOST_LABELS, refusal, resolv_conf::PORT, shown};
 use crate::observe::LookupFault;
 
-/// How many servers of a zone are looked at: no zone has more than 13.
+/// Number of servers of a zone that are looked at: no zone has more than 13.
 const MOST_SERVERS: usize = 13;
 
 /// Where a record has to be set.
@@ -163,7 +163,7 @@ impl DnsResolver {
 /// A server of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ZoneServer {
-    /// What the zone, or the settings, call it.
+    /// The server's name in the zone, or in the settings.
     pub name: String,
     /// Where it is asked.
     pub at: SocketAddr,
@@ -203,7 +203,7 @@ pub(super) fn fully(name: &str) -> Result<Name, String> {
         .map_err(|_| format!("{name} is longer than a name in DNS can be"))
 }
 
-/// Why nothing is known about a name.
+/// The reason why nothing is known about a name.
 fn unknown(fault: &LookupFault, name: &Name) -> String {
     let name = shown(name);
     match fault {

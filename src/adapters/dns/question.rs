@@ -24,7 +24,7 @@ const UDP_LIMIT: Duration = Duration::from_secs(3);
 /// The time for connection and answer over TCP.
 const TCP_LIMIT: Duration = Duration::from_secs(3);
 
-/// What a server answers.
+/// The answer of a server.
 pub(super) struct Reply {
     pub code: ResponseCode,
     answers: Vec<Record>,

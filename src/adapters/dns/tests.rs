@@ -18,7 +18,7 @@ use crate::{
     values::DnsSettings,
 };
 
-/// What the server makes of a question, and whether it came over TCP.
+/// A script of the server: its answer to a question, which may come over TCP and may leave signatures alone.
 type Script = dyn Fn(&Query, bool, bool) -> Option<Vec<u8>>;
 
 /// Answers what a script says: of the question, whether it came over TCP, and whether signatures are to be left alone.

@@ -32,12 +32,12 @@ use crate::{
 /// The time for one update, with its connection: a server writes it down before it answers.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// How far the clocks of client and server may be apart, in seconds, as the RFC advises.
+/// Seconds by which the clocks of client and server may be apart, as the RFC advises.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8945#section-10>
 const FUDGE: u16 = 300;
 
-/// How long resolvers may keep a record, in seconds: it is there for minutes.
+/// Seconds for which resolvers may keep a record: it is there for minutes.
 const TTL: u32 = 60;
 
 /// A server that takes updates.
@@ -53,7 +53,7 @@ impl UpdateGate {
     /// The server of these settings, and its key. Nothing is asked yet.
     ///
     /// # Errors
-    /// When key or name can't be used; the key is not told.
+    /// When key or name can't be used; the key is not in the error.
     pub(super) fn new(
         settings: &DnsSettings,
         key: &Secret,

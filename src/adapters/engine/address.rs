@@ -90,7 +90,7 @@ impl Target {
         }
     }
 
-    /// What a request names as its host; engines want one, whatever it is.
+    /// The host name in requests; engines want one, whatever it is.
     pub(super) fn host(&self) -> &str {
         match self {
             Self::Unix(_) => "localhost",
@@ -116,7 +116,7 @@ fn authority(rest: &str) -> Option<Authority> {
     usable.then_some(authority)
 }
 
-/// Why there can be no TLS.
+/// The reason why there can be no TLS.
 #[derive(Debug, Error)]
 enum TlsError {
     #[error("TLS needs ca.pem, cert.pem and key.pem; name their folder")]

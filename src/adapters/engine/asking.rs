@@ -13,7 +13,8 @@ use crate::ports::EngineError;
 
 /// Bytes of one answer. Ten thousand containers make a list of some 30 MB.
 pub(super) const BODY_LIMIT: usize = 128 << 20;
-/// How engines end what they say of a file system that takes no files: with 403, as is documented, or 500, as it is done.
+/// The end of engines' words about a file system that takes no files: with 403, as is documented, or 500, as it is
+/// done.
 const READ_ONLY: &str = "is marked read-only";
 /// Characters of an error that is no JSON, such as a proxy's HTML page, that are shown to people.
 const MESSAGE_LIMIT: usize = 200;

@@ -18,7 +18,8 @@ use crate::{
     values::ContainerId,
 };
 
-/// The ids of the listed containers whose labels are of interest. One that can't be read is left out and told.
+/// The ids of the listed containers whose labels are of interest. A container that can't be read is left out, with a
+/// remark.
 ///
 /// # Errors
 /// When the answer is no list.
@@ -64,8 +65,8 @@ pub(super) fn mounted(answer: &[u8]) -> Result<Vec<(ContainerId, BTreeSet<PathBu
     Ok(list.into_iter().filter_map(read).collect())
 }
 
-/// A container as inspect tells it, with those variables that are of interest: where there are none, no environment is
-/// read.
+/// Reads a container from inspect's answer, with those variables that are of interest: where there are none, no
+/// environment is read.
 ///
 /// # Errors
 /// When it can't be read, or what it is called can't be the name of a container.
@@ -89,7 +90,7 @@ pub(super) fn labels_of_image(answer: &[u8]) -> Result<BTreeMap<String, String>,
     Ok(read.config.labels)
 }
 
-/// A container as inspect tells it, with its environment and all else.
+/// Reads a container from inspect's answer, with its environment and all else.
 ///
 /// # Errors
 /// As [`bearer`].
@@ -98,7 +99,8 @@ pub(super) fn detail(answer: &[u8]) -> Result<Detail, String> {
     detailed(text, problem)
 }
 
-/// The containers in what the command `docker inspect` prints, in its order. One that can't be read is left out and told.
+/// The containers in what the command `docker inspect` prints, in its order. A container that can't be read is left
+/// out, with a remark.
 ///
 /// # Errors
 /// When the text is no list.
@@ -119,7 +121,7 @@ pub(super) fn details(text: &str, remarks: Remarks) -> Result<Vec<Detail>, Strin
     Ok(list.into_iter().enumerate().filter_map(read).collect())
 }
 
-/// Whether an engine says of itself that it manages a Swarm.
+/// True if an engine says of itself that it manages a Swarm.
 ///
 /// # Errors
 /// When the answer can't be read.
@@ -157,7 +159,7 @@ fn variables(entries: &[String]) -> impl Iterator<Item = (String, String)> {
     entries.iter().filter_map(variable)
 }
 
-/// What is wrong, without the values that stood there: they may be anybody's.
+/// The problem, without the values that stood there: they may be anybody's.
 fn problem(error: &serde_json::Error) -> String {
     match error.is_data() {
         true => format!(

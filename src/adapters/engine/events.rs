@@ -124,8 +124,8 @@ impl Lines {
     }
 }
 
-/// An event in any of the ways that engines write it: up to API 1.51 with `status`, `id` and `from` besides, from 1.52
-/// without; before 1.22 with nothing else.
+/// An event in any of the ways that engines write it: up to API 1.51 with `status`, `id` and `from` in addition, from
+/// 1.52 without; before 1.22 with nothing else.
 ///
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemEvents>
 #[derive(Deserialize)]

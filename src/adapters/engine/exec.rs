@@ -62,8 +62,8 @@ impl DockerEngine {
         }
     }
 
-    /// What they say until they end. Nothing is sent to them, so the answer is a plain body that ends with the
-    /// connection, and no protocol has to be changed.
+    /// Runs the command, and reads its output to the end. The command gets no input, so the answer is a plain body that
+    /// ends with the connection, and no protocol has to be changed.
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Exec/operation/ExecStart>
     async fn start(&self, id: &str) -> Result<String, EngineError> {
@@ -108,7 +108,7 @@ impl DockerEngine {
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerAttach>
 #[derive(Default)]
 struct Output {
-    /// What has come of a header.
+    /// The bytes of a header so far.
     header: Vec<u8>,
     /// Bytes of the current piece that are still to come.
     left: usize,
@@ -151,7 +151,7 @@ impl Output {
     }
 }
 
-/// How long the piece behind a header is.
+/// Length of the piece behind a header.
 fn length(header: &[u8]) -> Result<usize, String> {
     match header {
         [0..=2, 0, 0, 0, length @ ..] if length.len() == 4 => Ok(length

@@ -50,7 +50,7 @@ pub(super) fn way(container: &Bearer) -> Option<Way> {
     })
 }
 
-/// Whether a text of `/proc/PID/cgroup` places the process in this container. Inside of nested engines the last id of a
+/// True if a text of `/proc/PID/cgroup` places the process in this container. Inside of nested engines the last id of a
 /// line is the innermost container.
 ///
 /// <https://man7.org/linux/man-pages/man7/cgroups.7.html>
@@ -60,8 +60,8 @@ fn is_in(cgroup: &str, container: &ContainerId) -> bool {
         .any(|line| ids(line).last() == Some(container.as_str()))
 }
 
-/// Whether a text of `/proc/PID/status` is that of the first process of a PID namespace below ours: it has a number in
-/// each, from ours to its own. One that shares our namespace has one number, and may be anybody.
+/// True if a text of `/proc/PID/status` is that of the first process of a PID namespace below ours: it has a number in
+/// each, from ours to its own. A process that shares our namespace has one number, and may be anybody's.
 ///
 /// <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>
 fn is_first(status: &str) -> bool {

@@ -16,7 +16,7 @@ use crate::{
 /// The call as messages name it.
 const IMAGE: &str = "GET /images/{id}/json";
 
-/// What images say that were asked for.
+/// The labels of images that were asked for.
 #[derive(Debug, Default)]
 pub(super) struct Images(RefCell<Known>);
 
@@ -24,7 +24,7 @@ pub(super) struct Images(RefCell<Known>);
 struct Known {
     /// The labels of each, by its id: an id never changes its content. None where they could not be read.
     labels: BTreeMap<Digest, Option<BTreeMap<String, String>>>,
-    /// Those of which it was told that they could not be read.
+    /// The images that a remark has named as unreadable.
     told: BTreeSet<Digest>,
 }
 
@@ -41,7 +41,7 @@ impl Images {
         self.0.borrow().labels.contains_key(&image)
     }
 
-    /// Whether this is the first time that it has to be told of this image.
+    /// True if the log has not named this image yet.
     fn is_news(&self, image: Digest) -> bool {
         self.0.borrow_mut().told.insert(image)
     }
@@ -84,7 +84,8 @@ impl DockerEngine {
         Ok(())
     }
 
-    /// What an image says; none, which is told once, where a filter before the engine keeps it from us, or it is gone.
+    /// The labels of an image; none, which is reported once, where a filter before the engine keeps them from us, or
+    /// the image was removed.
     async fn labels_or_none(
         &self,
         image: Digest,

@@ -81,7 +81,7 @@ pub(super) fn bearer(read: Inspected) -> Result<Bearer, String> {
     })
 }
 
-/// Whether /dev/shm is a file system of its own, as it is unless somebody wants it otherwise. Shared with the host or
+/// True if /dev/shm is a file system of its own, as it is unless somebody wants it otherwise. Shared with the host or
 /// with other containers, or on a volume, it outlives a start; without IPC there is none.
 fn has_own_shm(host: &HostConfig, mounts: &[Mount]) -> bool {
     let is_shared_ipc = host.ipc_mode == "none"
@@ -378,7 +378,7 @@ pub(super) mod tests {
         assert_eq!(with(r#""State":{"StartedAt":"soon"}"#).started_at, None);
     }
 
-    /// As engines from 26 on tell a volume of which a folder is mounted.
+    /// The answer of engines from 26 on about a volume of which a folder is mounted.
     #[test]
     fn subpaths_are_found_by_their_target() {
         let read = with(

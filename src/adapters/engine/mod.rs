@@ -49,8 +49,8 @@ use transport::Transport;
 const PING_LIMIT: Duration = Duration::from_secs(5);
 /// For a whole answer, body included. A list of 60 takes 10 ms; a busy engine with thousands needs seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// How many containers are inspected at once: enough to hide the way there and back, few enough for the engine to serve
-/// others meanwhile.
+/// Number of containers that are inspected at once: enough to hide the way there and back, few enough for the engine to
+/// serve others meanwhile.
 const INSPECTS_AT_ONCE: usize = 16;
 
 // Calls as messages name them: what is written here is what must be allowed in a socket proxy.
@@ -152,8 +152,8 @@ impl DockerEngine {
         self.inspect_all(ids, &Interest::default()).await
     }
 
-    /// Inspects each, and tells them in the order of the list; what can't be read or is refused for one container alone is
-    /// left out and told.
+    /// Inspects each, and returns them in the order of the list; a container that can't be read or is refused by itself
+    /// is left out, with a remark.
     async fn inspect_all<T: Inspected>(
         &self,
         ids: Vec<ContainerId>,
@@ -182,7 +182,7 @@ impl DockerEngine {
         }
     }
 
-    /// What an inspect tells, and the way that a signal takes; `None` when there is no such container.
+    /// The answer of an inspect, and the way that a signal takes; `None` when there is no such container.
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
     async fn inspected<T: Inspected>(
@@ -403,7 +403,7 @@ impl Mounted for DockerEngine {
     }
 }
 
-/// What the answer to an inspect is read into.
+/// The type into which the answer to an inspect is read.
 trait Inspected: Sized {
     /// Reads an answer, and of its environment no more than is of interest.
     fn read(answer: &[u8], interest: &Interest) -> Result<Self, String>;

@@ -1,4 +1,4 @@
-//! A container's place on networks, as the engine tells it: addresses, the ports that it exposes, and where the host
+//! A container's place on networks, by the engine's answer: addresses, the ports that it exposes, and where the host
 //! publishes them.
 
 use std::{

@@ -1,4 +1,4 @@
-//! Which container is ours: what our own process can tell gives candidates, and the engine decides among them.
+//! The search for our own container: the facts of our own process give candidates, and the engine decides among them.
 
 mod process;
 #[cfg(test)]
@@ -29,12 +29,12 @@ pub trait Mounted: Engine {
     async fn mounted(&self) -> Result<Vec<(ContainerId, BTreeSet<PathBuf>)>, EngineError>;
 }
 
-/// What could be found out about our own container.
+/// The findings about our own container.
 #[derive(Clone, Debug, Default)]
 pub struct OwnContainer {
     /// The container, and how it was found; none on a host.
     pub found: Option<(Bearer, Clue)>,
-    /// What the user should know.
+    /// The doubt that the user should know.
     pub doubt: Option<Doubt>,
 }
 
@@ -45,18 +45,18 @@ impl OwnContainer {
     }
 }
 
-/// Why the setting `self` has to be written, or written otherwise.
+/// The reason why the setting `self` has to be written, or written otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// The setting names another, or none.
     Setting {
-        /// What it says.
+        /// The setting's word.
         word: String,
-        /// What is known of the container that it names.
+        /// The problem with the container that it names.
         problem: String,
         /// Which it is in truth, if that was found out.
         truth: Option<ContainerName>,
-        /// Whether we run in any.
+        /// True if quaymaster runs in any container.
         contained: bool,
     },
     /// We run in a container, and none of the running ones has our mounts.
@@ -88,7 +88,7 @@ impl fmt::Display for Doubt {
 }
 
 impl Doubt {
-    /// What to write instead.
+    /// The remedy.
     pub fn remedy(&self) -> String {
         match self {
             Self::Setting { truth: Some(name), .. } => {
@@ -106,9 +106,9 @@ impl Doubt {
 
 /// Finds the container this process runs in.
 ///
-/// A candidate counts when all its mounts are mounted here. One without mounts can't be told by them and counts when it
-/// comes from a control group, or from `setting` or our mounts when the engine alone made those. Last, of all running
-/// containers the one counts whose mounts equal ours.
+/// A candidate counts when all its mounts are mounted here. A candidate without mounts does not show itself by them and
+/// counts when it comes from a control group, or from `setting` or our mounts when the engine alone made those. Last,
+/// of all running containers the one counts whose mounts equal ours.
 ///
 /// # Errors
 /// When the engine can't be asked.
@@ -226,7 +226,7 @@ async fn equal(
     })
 }
 
-/// Whether everything that is mounted here, the engine's own aside, is at or in a mount of the container.
+/// True if all mounts here, the engine's own aside, are at or in a mount of the container.
 fn has_all(container: &Bearer, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
     let at = container
         .mounts
@@ -238,8 +238,8 @@ fn has_all(container: &Bearer, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
         .all(|point| is_the_engines(point) || at.iter().any(|at| point.starts_with(at)))
 }
 
-/// Whether what is mounted here can come from where the container has it from: the kernel tells a path in a file system,
-/// the engine one on its host, which may be longer.
+/// True if the mounts here can come from where the container has its own from: the kernel knows a path in a file
+/// system, the engine one on its host, which may be longer.
 fn is_of_one_origin(container: &Bearer, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
     container.mounts.iter().all(|mount| {
         let source = match &mount.kind {
@@ -255,8 +255,8 @@ fn is_of_one_origin(container: &Bearer, points: &BTreeMap<PathBuf, PathBuf>) -> 
     })
 }
 
-/// Where a path of a container is mounted here, and what. The engine tells `/var/run/…` as it was asked for, the kernel
-/// where the image's link leads.
+/// Where a path of a container is mounted here, and what. The engine has `/var/run/…` as it was asked for, the kernel
+/// the target of the image's link.
 fn mounted_here<'a>(
     path: &Path,
     points: &'a BTreeMap<PathBuf, PathBuf>,
@@ -270,7 +270,7 @@ fn mounted_here<'a>(
     Some((found.0, found.1))
 }
 
-/// Whether an engine mounts this into every container.
+/// True if an engine mounts this into every container.
 fn is_the_engines(point: &Path) -> bool {
     let folders = ["/proc", "/sys", "/dev", "/run/secrets"];
     let files = [

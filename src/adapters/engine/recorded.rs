@@ -8,12 +8,12 @@ use crate::{
     values::{ContainerId, Signal, Timestamp},
 };
 
-/// What the command `docker inspect` printed, in place of an engine: it can be looked at, and nothing happens there.
+/// An engine made of the output of `docker inspect`: it can be looked at, and nothing happens there.
 #[derive(Debug)]
 pub struct RecordedEngine(Vec<Detail>);
 
 impl RecordedEngine {
-    /// Reads what `docker inspect` printed. A container that can't be read is left out and told.
+    /// Reads what `docker inspect` printed. A container that can't be read is left out, with a remark.
     ///
     /// # Errors
     /// When the text is no list, in words.
@@ -90,7 +90,7 @@ impl DetailedEngine for RecordedEngine {
         Ok(self.find(word).cloned())
     }
 
-    /// What `docker inspect` prints does not tell, so that there is none.
+    /// False: the output of `docker inspect` does not name a Swarm.
     async fn manages_swarm(&self) -> Result<bool, EngineError> {
         Ok(false)
     }

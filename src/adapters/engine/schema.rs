@@ -42,14 +42,14 @@ pub(super) struct Listed {
     pub(super) labels: BTreeMap<String, String>,
 }
 
-/// What a container that can't be read is called all the same.
+/// The name of a container that can't be read otherwise.
 #[derive(Deserialize)]
 pub(super) struct CalledSo {
     #[serde(rename = "Name", default, deserialize_with = "or_default")]
     pub(super) name: String,
 }
 
-/// What is read of the list to find our own container.
+/// The part of the list that is read to find our own container.
 #[derive(Deserialize)]
 pub(super) struct ListedMounts {
     #[serde(rename = "Id")]
@@ -58,7 +58,7 @@ pub(super) struct ListedMounts {
     pub(super) mounts: Vec<MountPoint>,
 }
 
-/// What the command `render` reads besides; apart, so that environments are not read by anything else.
+/// The further part that the command `render` reads; apart, so that environments are not read by anything else.
 ///
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
 #[derive(Deserialize)]
@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Names {
     }
 }
 
-/// Whether the engine manages a Swarm.
+/// The part of the engine's information that shows a Swarm.
 ///
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemInfo>
 #[derive(Deserialize)]
@@ -159,7 +159,7 @@ pub(super) struct Inspected {
     pub(super) image: String,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) args: Vec<String>,
-    /// How often its restart policy started it again since somebody last did.
+    /// Number of times that its restart policy started it again since somebody last did.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) restart_count: i64,
 }
@@ -292,7 +292,7 @@ pub(super) struct NamedPolicy {
     pub(super) name: String,
 }
 
-/// What was asked for with `--mount`; only here is the subpath of a volume told.
+/// A mount that was asked for with `--mount`; only here the subpath of a volume is given.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct MountOrder {

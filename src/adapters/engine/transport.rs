@@ -20,13 +20,13 @@ use tokio_rustls::TlsConnector;
 
 use super::address::{Target, bare_host};
 
-/// How requests get to the engine.
+/// The transport of requests to the engine.
 #[derive(Debug)]
 pub(super) struct Transport {
     target: Target,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, Error)]
 pub(super) enum TransportError {
     /// No connection.
@@ -57,7 +57,7 @@ impl Transport {
         Self { target }
     }
 
-    /// Whether the engine is on this machine, as far as its address tells: its socket lies in our file system.
+    /// True if the engine is on this machine, as far as its address shows: its socket lies in our file system.
     pub(super) fn is_local(&self) -> bool {
         matches!(self.target, Target::Unix(_))
     }
@@ -91,7 +91,7 @@ impl Transport {
     }
 }
 
-/// What a server wants after the method: path and query alone.
+/// The URI that a server wants after the method: path and query alone.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2.1>
 fn origin_form(uri: &Uri) -> Uri {

@@ -1,4 +1,4 @@
-//! What a certificate says, for people; whether it can be served is no question here.
+//! The details of a certificate, for people; whether it can be served is no question here.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
@@ -8,7 +8,7 @@ use x509_parser::{certificate::X509Certificate, public_key::PublicKey, time::ASN
 use super::{CertificateError, fields, parse, roots};
 use crate::values::{CertificateId, Timestamp};
 
-/// What a certificate says.
+/// The details of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CertificateDetails {
     /// The names that it is for, in its order.
@@ -21,7 +21,7 @@ pub struct CertificateDetails {
     pub not_after: Timestamp,
     /// Its serial number in hexadecimal.
     pub serial: String,
-    /// What kind of key it is for.
+    /// The kind of its key.
     pub key_type: String,
     /// SHA-256 of the certificate, as OpenSSL writes it.
     pub sha256: String,
@@ -31,7 +31,7 @@ pub struct CertificateDetails {
     pub renewal_id: Option<CertificateId>,
     /// Those that follow it, its issuer first.
     pub chain: Vec<ChainLink>,
-    /// Whether the chain leads to a root that browsers know.
+    /// True if the chain leads to a root that browsers know.
     pub is_root_known: bool,
 }
 

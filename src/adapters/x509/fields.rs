@@ -1,4 +1,4 @@
-//! What a certificate says of itself.
+//! The fields of a certificate.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -84,7 +84,7 @@ pub(super) fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// What kind of key it is for; none for kinds that we don't make.
+/// The kind of its key; none for kinds that quaymaster does not make.
 pub(super) fn key_type(leaf: &X509Certificate<'_>) -> Option<KeyType> {
     match leaf.public_key().parsed().ok()? {
         PublicKey::EC(point) => match point.key_size() {
@@ -116,12 +116,12 @@ pub(super) fn distinguished(name: &X509Name<'_>) -> String {
     harmless(&name.to_string())
 }
 
-/// What somebody wrote into a certificate, without what a terminal acts upon.
+/// A text from a certificate, without what a terminal acts upon.
 fn harmless(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-/// Whether it is its own issuer, as roots and certificates without a CA are.
+/// True if it is its own issuer, as roots and certificates without a CA are.
 pub(super) fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
     certificate.issuer().as_raw() == certificate.subject().as_raw()
 }
@@ -136,6 +136,35 @@ pub(super) fn issuer_key<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u
         ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
         _ => None,
     })
+}
+
+/// True where each certificate of a chain names the key of the next one as its issuer's; one alone, where it is its own issuer.
+pub fn is_linked(chain: &str) -> bool {
+    let Ok(ders) = super::certificates(chain) else {
+        return false;
+    };
+    let parsed = ders.iter().map(|der| parse_x509_certificate(der));
+    let Ok(parsed) = parsed.collect::<Result<Vec<_>, _>>() else {
+        return false;
+    };
+    match parsed.as_slice() {
+        [] => false,
+        [(_, alone)] => is_self_issued(alone),
+        several => several
+            .windows(2)
+            .all(|pair| is_issued_by(&pair[0].1, &pair[1].1)),
+    }
+}
+
+/// True where it names the other one, and the key of that, as its issuer.
+pub(super) fn is_issued_by(
+    certificate: &X509Certificate<'_>,
+    issuer: &X509Certificate<'_>,
+) -> bool {
+    let key = issuer_key(certificate);
+    certificate.issuer().as_raw() == issuer.subject().as_raw()
+        && key.is_some()
+        && key == own_key(issuer)
 }
 
 /// The identifier of its own key.

@@ -20,7 +20,7 @@ use x509_parser::{
 };
 
 pub use details::{CertificateDetails, ChainLink, details};
-pub use fields::serial_of;
+pub use fields::{is_linked, serial_of};
 use fields::{issuer, issuer_key, key_type, names, names_in_order, own_key, serial};
 pub use request::{RequestError, SigningRequest, check_requested, signing_request};
 
@@ -37,11 +37,11 @@ const LONGEST_CHAIN: usize = 10;
 /// Servers and clients refuse RSA keys of fewer bits.
 const SHORTEST_RSA: usize = 2048;
 
-/// How far ahead the beginning of a new certificate may lie. Public CAs set it back by up to an hour, so a beginning in
-/// the future means a wrong clock; private CAs may not, and two clocks kept by NTP differ by seconds.
+/// The most by which the beginning of a new certificate may lie ahead. Public CAs set it back by up to an hour, so a
+/// beginning in the future means a wrong clock; private CAs may not, and two clocks kept by NTP differ by seconds.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// Why a certificate must not be served.
+/// The reason why a certificate must not be served.
 #[derive(Debug, Error)]
 pub enum CertificateError {
     /// More than a chain has.
@@ -58,7 +58,7 @@ pub enum CertificateError {
     Unreadable {
         /// Which, the leaf being 1.
         position: usize,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// The key is none.
@@ -105,9 +105,9 @@ pub enum CertificateError {
     /// Not what was asked for.
     #[error("it is for {} instead of {}", listed(.found), listed(.asked))]
     OtherNames {
-        /// What it is for.
+        /// The hosts that it is for.
         found: BTreeSet<String>,
-        /// What was asked for.
+        /// The hosts that were asked for.
         asked: BTreeSet<String>,
     },
     /// Not valid yet.
@@ -129,8 +129,8 @@ fn listed(names: &BTreeSet<String>) -> String {
 /// Reads a chain (PEM, leaf first) and its key, and checks that they belong together. Its digest is that of what we write
 /// of it.
 ///
-/// Dates are told, not judged: an expired certificate may still be the best there is. A leaf alone is taken as it is:
-/// a CA may issue from its root, which chains leave out, and a self-signed one proves itself by its key.
+/// Dates are reported, not judged: an expired certificate may still be the best there is. A leaf alone is taken as it
+/// is: a CA may issue from its root, which chains leave out, and a self-signed one proves itself by its key.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-9.1>
 ///
@@ -270,7 +270,7 @@ pub fn leaf_and_root(chain: &str) -> Result<(Vec<u8>, String), CertificateError>
     Ok((ders[0].to_vec(), root))
 }
 
-/// What tells one certificate from another: chain and key.
+/// A digest of chain and key, by which one certificate differs from another.
 pub fn digest(chain: &str, key: &Secret) -> Digest {
     Digest::of_parts([chain, key.expose()])
 }
@@ -323,7 +323,7 @@ pub fn chain_of<'a>(
     Ok(Some(chain))
 }
 
-/// Whether a certificate in DER is its own issuer.
+/// True if a certificate in DER is its own issuer.
 pub fn is_self_issued(der: &[u8]) -> bool {
     parse_x509_certificate(der).is_ok_and(|(_, certificate)| fields::is_self_issued(&certificate))
 }
@@ -421,7 +421,7 @@ fn check_key(
     Err(no_leaf(parsed))
 }
 
-/// Why none of these certificates, in DER, is the one for a key.
+/// The reason why none of these certificates, in DER, is the one for a key.
 pub fn without_key(certificates: &[&[u8]]) -> CertificateError {
     let parsed = certificates
         .iter()

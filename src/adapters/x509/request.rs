@@ -38,7 +38,7 @@ pub struct SigningRequest {
     pub first: Host,
 }
 
-/// Why no CA would follow a signing request.
+/// The reason why no CA would follow a signing request.
 #[derive(Debug, Error)]
 pub enum RequestError {
     /// The text is none.
@@ -53,7 +53,7 @@ pub enum RequestError {
          subjectAltName=DNS:NAME`"
     )]
     NoNames,
-    /// It names something that is no host.
+    /// It names something that can't be a host.
     #[error("it asks for {0}, which no CA issues here: ask for host names and addresses alone")]
     Foreign(String),
     /// It names a host that can't be one.
@@ -61,7 +61,7 @@ pub enum RequestError {
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The problem with it.
         source: HostError,
     },
     /// Its subject has a name that its list has not.

@@ -1,4 +1,4 @@
-//! Whether a chain leads to a root that clients know.
+//! The check that a chain leads to a root that clients know.
 
 use rustls_pki_types::CertificateDer;
 use webpki::anchor_from_trusted_cert;
@@ -8,7 +8,8 @@ use x509_parser::{certificate::X509Certificate, parse_x509_certificate};
 use super::verify;
 use crate::{observe::Source, values::preset_at};
 
-/// Whether what comes from there is to lead to one: a CA that browsers trust by itself, and not one of the user's own.
+/// True if certificates of this source should lead to such a root: the source is a CA that browsers trust by itself,
+/// and not one of the user's own.
 pub(super) fn is_expected(source: &Source) -> bool {
     let Source::Acme(directory) = source else {
         return false;
@@ -16,8 +17,8 @@ pub(super) fn is_expected(source: &Source) -> bool {
     preset_at(directory).is_some_and(|preset| preset.trusted)
 }
 
-/// Whether the first certificate of a chain leads to a root that browsers know. The root may be a part of the chain or not, and
-/// another CA may have signed it, too.
+/// True if the first certificate of a chain leads to a root that browsers know. The root may be a part of the chain or
+/// not, and another CA may have signed it, too.
 ///
 /// <https://wiki.mozilla.org/CA/Included_Certificates>
 pub(super) fn is_led_to(chain: &[CertificateDer<'_>], parsed: &[X509Certificate<'_>]) -> bool {

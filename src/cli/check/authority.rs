@@ -16,8 +16,8 @@ use crate::{
 
 pub(super) const ABOUT: &str = "CA";
 
-/// Whether the CAs can be used that somebody asks or may have to ask, or those of the settings where nobody asks any: that one
-/// is not there does no harm yet. Says whether those that are needed can be asked at all.
+/// Checks that the CAs can be used that labels ask or may have to ask, or those of the settings where no label asks
+/// any: a missing CA does no harm yet then. Returns true if those that are needed can be asked at all.
 pub(super) async fn look(
     call: &Call,
     daemon: &Daemon,

@@ -15,7 +15,7 @@ const ABOUT: &str = "engine";
 /// A container or image that can't be: ids are digests, and no digest is known that is nothing but noughts.
 const NOBODY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Clocks this far apart are told: what a CA issues is not valid before its own time.
+/// The difference of clocks from which there is a finding: a certificate is not valid before its CA's own time.
 pub(super) const APART: Duration = Duration::from_secs(30);
 
 /// Tries each call that quaymaster makes; says whether the engine can be asked at all.
@@ -64,7 +64,7 @@ pub(super) async fn look(
     list.is_ok()
 }
 
-/// Whether the labels of images can be told from those of containers. Nothing fails where they can't.
+/// Checks that the labels of images can be separated from those of containers. Nothing fails where they can't.
 async fn images(engine: &DockerEngine, told: &mut Findings) {
     const CALL: &str = "GET /images/{id}/json";
     let nobody = Digest::try_from(NOBODY.to_owned()).expect("it is made of digits");

@@ -26,8 +26,8 @@ pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Bearer>, told: &mu
     }
 }
 
-/// Whether others are kept out of a folder that holds keys. It is not for us to shut it: a folder of the user's own may
-/// be meant for others, too.
+/// Checks that others are kept out of a folder that holds keys. Quaymaster does not change its mode: a folder of the
+/// user's own may be meant for others, too.
 fn private(path: &Path, mode: u32, own: Option<&Bearer>, told: &mut Findings) {
     let says = format!("{} has mode {mode:04o}", path.display());
     let remedy = to_run("chmod 0700", path, own);
@@ -177,7 +177,7 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
     }
 }
 
-/// Whether a server that does not run as root can be given its keys.
+/// Checks that a server that does not run as root can be given its keys.
 fn given(consumer: &Consumer, folder: &SharedPath, told: &mut Findings) {
     let Some(owner) = consumer.owner else { return };
     let (name, user) = (&consumer.name, owner.user);
@@ -194,10 +194,10 @@ fn given(consumer: &Consumer, folder: &SharedPath, told: &mut Findings) {
     }
 }
 
-/// What findings about what is left over are about.
+/// The subject of findings about left-overs.
 pub(super) const LEFT_OVERS: &str = "left-overs";
 
-/// What lies about and is of no use any more. Nothing of it does harm.
+/// Finds left-overs that are of no use any more. They do no harm.
 pub(super) fn left_overs(
     folders: &Folders,
     survey: &Survey,

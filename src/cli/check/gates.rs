@@ -1,4 +1,4 @@
-//! Whether requests may reach another's container after a start: by which way they go then.
+//! The check that requests can't reach another's container after a start, and the way that they take then.
 
 use crate::{
     daemon::Survey,
@@ -8,7 +8,7 @@ use crate::{
     values::FileName,
 };
 
-/// What becomes of requests where nothing better can be had.
+/// The consequence for requests where nothing better can be had.
 const BY_ADDRESS: &str = "after it was started again, its requests go by addresses that may be others' by then, until \
                           quaymaster has looked";
 

@@ -25,14 +25,14 @@ use crate::{
     values::Timestamp,
 };
 
-/// What `--format json` prints.
+/// The document of `--format json`.
 #[derive(Serialize)]
 struct Document<'a> {
     well: bool,
     findings: &'a [Finding],
 }
 
-/// What kept the look from going on, or was found wrong.
+/// The parties that could not be asked.
 #[derive(Default)]
 struct Outcome {
     /// The engine can't be asked.
@@ -127,7 +127,7 @@ fn running(works: Works, told: &mut Findings) {
     }
 }
 
-/// Whether proxies can be looked at, which is how deployments are proven.
+/// Checks that proxies can be looked at, which is how deployments are proven.
 async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
     let consumers = survey.desired.consumers.values();
     for proxy in consumers.filter(|it| it.proxy.is_some()) {
@@ -226,7 +226,7 @@ fn complaints(survey: &Survey, told: &mut Findings) {
     }
 }
 
-/// How far two clocks are apart.
+/// The difference between two clocks.
 fn apart(one: Timestamp, other: Timestamp) -> std::time::Duration {
     one.since(other).max(other.since(one))
 }

@@ -16,13 +16,13 @@ use crate::{
 
 const ABOUT: &str = "names of files";
 
-/// What begins the names of files that quaymaster wrote itself.
+/// The beginning of the names of files that quaymaster wrote itself.
 const OURS: &str = "quaymaster-";
 
 /// Endings of files with certificates or keys.
 const ENDINGS: [&str; 4] = ["crt", "key", "pem", "cer"];
 
-/// Files of a certificate in our own folder, besides the two that every server reads.
+/// Files of a certificate in our own folder, in addition to the two that every server reads.
 const OTHERS: [&str; 2] = ["cert.pem", "chain.pem"];
 
 /// Where every program finds the CAs that it trusts: no server's own certificate lies there.
@@ -74,7 +74,7 @@ fn remedy(consumer: &Consumer) -> String {
     )
 }
 
-/// What a server is given.
+/// The files that a server is given.
 struct Given {
     /// The folder as it sees it.
     folder: PathBuf,
@@ -164,7 +164,7 @@ fn paths(text: &str) -> Vec<PathBuf> {
     words.filter(is_path).map(PathBuf::from).collect()
 }
 
-/// What looks like a configuration in folders that both mount, each with where the server sees it; none of ours.
+/// Files that look like a configuration in folders that both mount, each with its path for the server; none of ours.
 fn configurations(bearer: &Bearer, own: Option<&Bearer>) -> Vec<(String, String)> {
     let mut found = Vec::new();
     // On the host, what containers mount may be anything of the host's.

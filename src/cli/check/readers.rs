@@ -1,4 +1,4 @@
-//! Whether servers that do not run as root can read the keys that they are given.
+//! The check that servers that do not run as root can read the keys that they are given.
 
 use super::folders::to_run;
 use crate::{
@@ -39,7 +39,8 @@ pub(super) fn look(survey: &Survey, told: &mut Findings) {
     }
 }
 
-/// Whether containers that mount the folder of certificates can read keys there, unless they get copies of their own.
+/// Checks that containers that mount the folder of certificates can read keys there, unless they get copies of their
+/// own.
 pub(super) fn mounts(
     all: &[Bearer],
     (folders, rules): (&Folders, &LabelRules),
@@ -96,8 +97,8 @@ fn unread(reader: &Reader, keys: &[KeyLook]) -> Option<(String, String)> {
     Some((says, remedy))
 }
 
-/// Why a server that runs as `reader` can't read the keys in its folder, and what to do; nothing where it can, or where
-/// that depends on a group whose number nobody here knows.
+/// The reason why a server that runs as `reader` can't read the keys in its folder, and the remedy; none where it can,
+/// or where that depends on a group whose number nobody here knows.
 fn problem(
     (consumer, delivery, ours): (&Consumer, &Delivery, &SharedPath),
     reader: Owner,
@@ -136,7 +137,7 @@ fn problem(
 const READ: u32 = 0o4;
 const ENTER: u32 = 0o1;
 
-/// Whether a user other than root may do something with what belongs to `owner` and has this mode.
+/// True if a user other than root has the right of `bit` to a file of `owner` with this mode.
 fn may(reader: Owner, owner: Owner, mode: u32, bit: u32) -> bool {
     let is_of_group = match (reader.group, owner.group) {
         (Some(reader), Some(owner)) => reader == owner,

@@ -16,7 +16,7 @@ const MOST: usize = 500;
 /// So many are asked at the same time.
 const AT_ONCE: usize = 250;
 
-/// Whether somebody listens where proxies pass requests on to.
+/// Checks that a server listens where proxies pass requests on to.
 pub(super) async fn look(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
     let consumers = survey.desired.consumers.values();
     let sites = consumers.flat_map(|consumer| &consumer.sites);

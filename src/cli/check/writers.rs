@@ -102,8 +102,8 @@ pub(super) fn responses(
     Ok(())
 }
 
-/// Whether a CA that is shown this would take it for the word of another account: a response is the token, a dot and the
-/// thumbprint of the account's key.
+/// True if a CA that is shown this would take it for the word of another account: a response is the token, a dot and
+/// the thumbprint of the account's key.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.1>
 fn is_foreign(found: &LyingResponse, ours: &[String]) -> bool {

@@ -24,18 +24,18 @@ use values::{short, words_of};
 pub struct LabelRow {
     /// Its name after the prefix and the dot.
     pub key: &'static str,
-    /// What may be written.
+    /// The values that may be written.
     pub syntax: &'static str,
-    /// What is meant when nothing is written.
+    /// The value that counts when nothing is written.
     pub default: &'static str,
-    /// What it means.
+    /// The meaning, in words.
     pub doc: &'static str,
     /// A value that works.
     pub example: &'static str,
     read: Reader,
 }
 
-/// What a label is about, and how it is read.
+/// The subject of a label, and the function that reads it.
 enum Reader {
     /// A site: also as `site.WORD.KEY`, for further sites of one bearer.
     Site(fn(&mut SiteSpec, &str) -> Result<(), String>),
@@ -50,7 +50,7 @@ enum Reader {
 }
 
 impl LabelRow {
-    /// Whether it counts only where it is the container's own, and not its image's.
+    /// True if the label counts only on the container itself, and not on its image.
     pub fn is_of_container(&self) -> bool {
         matches!(self.read, Reader::Uses | Reader::Power(_))
     }
@@ -62,14 +62,13 @@ pub(super) struct Word<'a> {
     pub label: Cow<'a, str>,
     /// Our own label's name after the prefix and the dot.
     pub key: &'a str,
-    /// What our own label would say.
+    /// The value that our own label would have.
     pub value: Cow<'a, str>,
-    /// Whether it stands in one of our own labels.
+    /// True if the word stands in one of our own labels.
     pub is_ours: bool,
 }
 
-/// What is wrong with the labels of one bearer is told up to here: thousands of complaints hide each other, and the
-/// others'.
+/// The most complaints about the labels of one bearer: thousands of them hide each other, and the others'.
 const MOST_COMPLAINTS: usize = 20;
 
 /// Reads all that one bearer says.
@@ -146,10 +145,10 @@ fn said_by_image(label: &str, value: &str) -> Trouble {
     (problem.to_owned(), remedy)
 }
 
-/// What stands for all names of the bearer's own project.
+/// The word for all names of the bearer's own project.
 const ALL: &str = "*";
 
-/// What is wrong, and what to write instead.
+/// The problem, and the remedy.
 type Trouble = (String, String);
 
 /// Reads one label; says what is wrong and what to write instead.
@@ -275,7 +274,7 @@ fn read_names(
     troubles
 }
 
-/// What no single label shows: labels of one site that contradict each other.
+/// A contradiction between labels of one site, which no single label shows.
 struct Contradiction {
     is_in: fn(&SiteSpec) -> bool,
     /// The label that is named.
@@ -290,7 +289,7 @@ fn contradiction(site: &SiteSpec) -> Option<(&'static str, Trouble)> {
     Some((row.key, (row.problem.to_owned(), row.remedy.to_owned())))
 }
 
-/// The first that is found is told.
+/// A complaint is made of the first that is found.
 const CONTRADICTIONS: &[Contradiction] = &[
     Contradiction {
         is_in: |site| site.strip && site.upstream_path.is_some(),

@@ -1,4 +1,4 @@
-//! How values of labels are written.
+//! The readers of labels' values.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -90,9 +90,9 @@ pub(super) fn length(value: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(seconds) * unit))
 }
 
-/// How long browsers shall insist on https, and for what.
+/// Reads for which time, and for which names, browsers insist on https.
 pub(super) fn hsts(value: &str) -> Result<Hsts, String> {
-    /// What the lists ask for that browsers come with. <https://hstspreload.org/>
+    /// The time that the preload lists of browsers ask for. <https://hstspreload.org/>
     const FOR_PRELOAD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     let mut words = words_of(value);
     let mut hsts = Hsts {

@@ -12,17 +12,17 @@ use crate::{
 
 const LIST: &str = "lines/updates.list";
 
-/// A container with certbot, and the engine that tells it.
+/// A container with certbot, and the engine through which it is reloaded.
 #[derive(Default)]
 struct Certbot {
     folder: PathBuf,
-    /// The list, each time that it was told of it.
+    /// The list at each of its reloads.
     told: RefCell<Vec<Vec<String>>>,
-    /// Whether the attempts on disk were those of its lines, each time.
+    /// True for each time that the attempts on disk were those of its lines.
     were_noted: RefCell<Vec<bool>>,
     /// For which names it obtains something.
     obtains: BTreeSet<&'static str>,
-    /// How often the engine fails first.
+    /// Number of times that the engine fails first.
     refusals: Cell<u32>,
     /// The key and the chain of each name.
     made: RefCell<BTreeMap<String, (String, String)>>,
@@ -125,7 +125,7 @@ impl Probe for Certbot {
     }
 }
 
-/// What is planned for sites of these names beside a helper, as soon as the proxy answers.
+/// The plan for sites of these names beside a helper, as soon as the proxy answers.
 fn orders(folder: &Path, hosts: &[&str]) -> Vec<Action> {
     let helper = container("certbot", 6)
         .label("kind", "certbot")

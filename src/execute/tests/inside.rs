@@ -18,9 +18,9 @@ const HOST: &str = "app.example";
 struct Inner {
     files: RefCell<BTreeMap<PathBuf, Item>>,
     asked: RefCell<Vec<String>>,
-    /// What of files and links the engine lets nobody put.
+    /// The paths at which the engine lets nobody put files or links.
     denies: Cell<&'static [&'static str]>,
-    /// Whether the server reads its files when it is told.
+    /// True if the server ignores its signal.
     is_deaf: Cell<bool>,
     /// The serial numbers of versions, by their digests.
     serials: RefCell<BTreeMap<String, String>>,
@@ -202,7 +202,7 @@ fn app(number: u8) -> Bearer {
         .project_is("p")
 }
 
-/// What its engine was asked, and what lies in its container.
+/// The requests to its engine, and the files in its container.
 struct World {
     _folder: TempDir,
     inner: Rc<Inner>,
@@ -245,7 +245,7 @@ impl World {
         digest
     }
 
-    /// Does what there is to do for this container, at most `most` times; tells what went wrong.
+    /// Does what there is to do for this container, at most `most` times; returns the problems.
     async fn turn(&mut self, container: Bearer, table: Option<&str>, most: usize) -> Vec<String> {
         self.turn_of([container], table, most).await
     }

@@ -1,4 +1,4 @@
-//! A broker that reads the certificate of one port again when it is told, and that of another when it starts.
+//! A broker that reads the certificate of one port again when it reloads, and that of another when it starts.
 
 use super::*;
 use crate::{
@@ -10,12 +10,12 @@ use crate::{
 };
 
 const NEW: &str = "beef";
-/// What stands for a server that speaks no TLS.
+/// The stand-in for a server that speaks no TLS.
 const PLAIN: &str = "plain";
-/// What stands for a server that takes a connection and says nothing.
+/// The stand-in for a server that takes a connection and says nothing.
 const SILENT: &str = "silent";
 
-/// What is shown at which port; nobody listens at others.
+/// The certificate shown at each port; nobody listens at others.
 struct Broker(BTreeMap<u16, &'static str>);
 
 #[async_trait(?Send)]
@@ -110,7 +110,7 @@ fn proof() -> Proof {
     }
 }
 
-/// What comes of a look at a broker that shows this: nothing, or the reason, and whether it can change by itself.
+/// The result of a look at a broker that shows this: none, or the reason, with true if it can change by itself.
 async fn look(shown: &[(u16, &'static str)], broker: Bearer) -> Result<(), (String, bool)> {
     let folder = tempfile::tempdir().expect("a folder");
     let ports = ports(

@@ -29,7 +29,7 @@ fn engine_of(containers: &[&str], files: &Rc<Files>) -> Rc<Scripted> {
     })
 }
 
-/// `t` to `/etc/reader/out` of the reader, which is told by HUP.
+/// The pair of `t` and `/etc/reader/out` of the reader, which gets a HUP.
 fn output(engine: &Rc<Scripted>, consumer: Option<&str>) -> Rendering {
     let engine_as_port = Rc::clone(engine) as Rc<dyn DetailedEngine>;
     let mut given = rendering(engine_as_port, &engine.files, "reader");
@@ -49,7 +49,7 @@ fn board(given: &Rendering) -> Rc<OutputBoard> {
     Rc::clone(&output.board)
 }
 
-/// What is wrong with it.
+/// Complaints about the output.
 fn complaints(board: &OutputBoard) -> Vec<String> {
     let states = board.states();
     let all = states.values().flat_map(|state| &state.complaints);
@@ -416,7 +416,7 @@ impl Turning {
     }
 }
 
-/// As the engine tells of it once it has ended.
+/// The container once it has ended, as the engine describes it.
 pub(super) fn ended(container: Bearer) -> Bearer {
     Bearer {
         state: BearerState::Other("exited".into()),

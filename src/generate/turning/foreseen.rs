@@ -1,4 +1,4 @@
-//! What outputs would be given, without giving it.
+//! The files that outputs would be given, without giving them.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -11,17 +11,17 @@ use crate::{
     watching::Watched,
 };
 
-/// What an output would be given.
+/// A forecast for one output.
 pub struct Foreseen {
-    /// What it is called.
+    /// The output's name.
     pub name: String,
-    /// What would be done, each step as its words; empty where all is as it should be.
+    /// The steps, each as its words; empty where all is as it should be.
     pub steps: Vec<Vec<String>>,
-    /// What is wrong with it.
+    /// Complaints about it.
     pub complaints: BTreeSet<Complaint>,
 }
 
-/// What each output would be given now; nothing is written, and nobody is told.
+/// Forecasts each output; nothing is written, and no container is notified.
 ///
 /// # Errors
 /// When the engine can't be asked.
@@ -77,7 +77,7 @@ impl Turning {
         new
     }
 
-    /// What is done once new files are in place.
+    /// The steps once new files are in place.
     fn steps_after(&self) -> Vec<Vec<String>> {
         let mut steps = Vec::new();
         for (reader, words) in self.checks() {

@@ -130,7 +130,7 @@ fn of_project(own: Option<&Bearer>) -> String {
     })
 }
 
-/// Whether a word is a container's id, or enough of its beginning, as `docker ps` shows it.
+/// True if a word is a container's id, or enough of its beginning, as `docker ps` shows it.
 fn is_id(id: &str, word: &str) -> bool {
     const SHORT: usize = 12;
     id == word || word.len() >= SHORT && id.starts_with(word)

@@ -1,4 +1,4 @@
-//! Who was told of an output is seen running with it for a while, or what was there before comes back.
+//! The proof of an output: notified containers are seen running with it for a while, or the earlier text comes back.
 
 use std::{collections::BTreeSet, mem, time::Duration};
 
@@ -12,36 +12,37 @@ use crate::{
     values::{ContainerId, ContainerName, Timestamp},
 };
 
-/// How long who was told is looked at: a server that can't live with a file ends within a second or two of reading it.
+/// Time for which a notified container is looked at: a server that can't live with a file ends within a second or two
+/// of reading it.
 const PROVEN_AFTER: Duration = Duration::from_secs(3);
 
-/// Who was told of new files, and what they were told of.
+/// The containers that were notified of new files, and these files.
 pub(super) struct OnProof {
     told: Vec<Told>,
     /// The files, beside which what was there before is kept.
     pub targets: BTreeSet<SharedPath>,
-    /// When it is looked whether they run; none as long as somebody is to be told.
+    /// Time of the look that they run; none as long as a container is still to be notified.
     until: Option<Instant>,
 }
 
-/// Somebody who was told.
+/// A notified container.
 struct Told {
     id: ContainerId,
     /// When it had started, as it was seen last.
     started_at: Option<Timestamp>,
-    /// Whether it was told by a start.
+    /// True if a start was the notification.
     by_start: bool,
-    /// Whether it was seen to have started since, so that it is looked at twice: it may end again and again.
+    /// True if it was seen to have started since, so that it is looked at twice: it may end again and again.
     has_started: bool,
 }
 
 impl Turning {
-    /// When it is looked whether those run who were told.
+    /// Time of the look that notified containers run.
     pub(super) fn proof_at(&self) -> Option<Instant> {
         self.on_proof.as_ref()?.until
     }
 
-    /// Notes who was told.
+    /// Notes a notified container.
     pub(super) fn note_told(&mut self, id: &ContainerId, started_at: Option<Timestamp>, by: &By) {
         if self.given.output.is_none() {
             return;
@@ -62,7 +63,7 @@ impl Turning {
         on_proof.until = None;
     }
 
-    /// Everybody was told. What was there before is forgotten, at once or when those who were told have been seen.
+    /// Ends the notifications. The earlier text is forgotten, at once or when the notified containers have been seen.
     pub(super) fn all_told(&mut self) {
         let targets = mem::take(&mut self.untold);
         match &mut self.on_proof {
@@ -78,7 +79,7 @@ impl Turning {
         }
     }
 
-    /// Looks whether those run who were told.
+    /// Checks that notified containers run.
     pub(super) async fn prove(&mut self) {
         let Some(mut on_proof) = self.on_proof.take() else {
             return;
@@ -130,7 +131,7 @@ impl Turning {
         }
     }
 
-    /// What somebody was told of and can't live with goes, and what was there before comes back.
+    /// Takes back files that a notified container can't live with: the earlier ones return.
     pub(super) fn take_back_untold(&mut self, consumer: &ContainerName, problem: String) {
         let on_proof = self.on_proof.take().into_iter();
         let mut targets = mem::take(&mut self.untold);

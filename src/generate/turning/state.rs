@@ -1,4 +1,4 @@
-//! How an output stands, told to the loop of `watch`.
+//! The state of an output, for the loop of `watch`.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
     values::ContainerName,
 };
 
-/// What is done about what is wrong with an output.
+/// The consequence of a problem with an output.
 const STAYS: &str = "until that is mended, what was there before stays";
 
 impl Turning {
@@ -21,7 +21,7 @@ impl Turning {
         }
     }
 
-    /// What is wrong with the output.
+    /// The complaints about the output.
     pub(in crate::generate) fn output_complaints(
         &self,
         output: &PartOfWatch,

@@ -15,10 +15,11 @@ use crate::{
     values::ContainerName,
 };
 
-/// How long a container must have run before it is told: a signal that comes before a server listens to it ends it.
+/// Time that a container must have run before it is signalled: a signal that comes before a server listens to it ends
+/// it.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
-/// What a target begins with that means containers by a label; no container's name has a `=`.
+/// The beginning of a target that means containers by a label; no container's name has a `=`.
 const BY_LABEL: &str = "label=";
 
 impl Turning {
@@ -41,7 +42,7 @@ impl Turning {
         meant.map(|detail| &detail.container).collect()
     }
 
-    /// Everybody is to be told who runs now.
+    /// Notes that all containers that run now have to be notified.
     pub(super) fn owe(&mut self) {
         let given = Rc::clone(&self.given);
         if given.output.is_some() {
@@ -93,7 +94,7 @@ impl Turning {
         }
     }
 
-    /// Tells who is owed, as far as they can be told now; whether the engine did what it was asked.
+    /// Notifies the containers, as far as that is possible now; returns true if the engine did what it was asked.
     pub async fn tell(&mut self) -> bool {
         let mut is_well = true;
         for (id, by) in self.owed.clone() {
@@ -141,7 +142,7 @@ impl Turning {
     }
 }
 
-/// Why a container does not know that its files have changed.
+/// The reason why a container could not be notified.
 enum NotTold {
     /// The engine did not do it.
     ByEngine(EngineError),

@@ -1,4 +1,4 @@
-//! What the user's own certificates change about plans, case by case.
+//! The effects of the user's own certificates on plans, case by case.
 
 use std::collections::BTreeSet;
 
@@ -112,7 +112,7 @@ pub(super) fn name(word: &str) -> CertificateName {
     CertificateName::parse(word).expect("a name")
 }
 
-/// What is planned with these: what would be served, why something is obtained, and what is noticed.
+/// The plan with these: the certificate that would be served, the reason of an order, and the notices.
 fn planned(
     is_shared: bool,
     held: Option<HeldCertificate>,
@@ -139,7 +139,7 @@ fn planned(
     [served.unwrap_or_default(), obtained, noticed]
 }
 
-/// Why something is obtained, now or once what is deployed first is in place.
+/// The reason of an order, now or after the first deployment.
 fn obtained(desired: &Desired, observed: &Observed) -> Option<Why> {
     let first = plan(desired, observed, &templates(), &rules(), NOW);
     let then = plan(

@@ -13,7 +13,7 @@ use crate::{
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// What a CA answers.
+/// The answer of a CA.
 #[derive(Clone, Copy, PartialEq)]
 enum Answer {
     Issues,
@@ -32,7 +32,7 @@ struct World {
     now: Timestamp,
     /// Who was asked, and after how many minutes.
     asked: Vec<(String, u64)>,
-    /// What was told of other CAs.
+    /// The notices about other CAs.
     told: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ fn resting() -> PlanRules {
     }
 }
 
-/// What is wanted where a label names these CAs. We answer challenges ourselves, so that no proxy has a part in it.
+/// The wishes where a label names these CAs. We answer challenges ourselves, so that no proxy has a part in it.
 fn wanting(list: &str, hosts: &str) -> Desired {
     let shop = container("shop", 4).label("host", hosts).label("ca", list);
     let mut desired = desired([proxy(), shop.label("certificate", "shop.org")]);

@@ -27,7 +27,7 @@ fn of_mqtt(desired: &Desired, observed: &Observed) -> Vec<String> {
     told
 }
 
-/// What is written for the broker, with what of the user's lies beside it.
+/// The text written for the broker, with these files of the user's beside it.
 fn written(desired: &Desired, observed: &Observed) -> Option<String> {
     let plan = planned(desired, observed, START);
     plan.actions.iter().find_map(|action| match action {

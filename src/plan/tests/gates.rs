@@ -1,8 +1,8 @@
-//! What keeps requests from containers that have others' addresses after a start.
+//! Tests of the gate that keeps requests from containers that have others' addresses after a start.
 
 use super::*;
 
-/// How one that was deployed to and rests writes the site of the shop.
+/// The site of the shop, as a proxy that was deployed to and rests has it.
 fn site(containers: impl IntoIterator<Item = Bearer>, observed: &Observed) -> String {
     let desired = desired(containers);
     let mut seen = fresh(&desired);

@@ -1,4 +1,4 @@
-//! What a helper that runs certbot is asked for, and when.
+//! Tests of the requests to a helper that runs certbot, and their times.
 
 use super::*;
 use crate::{
@@ -63,7 +63,7 @@ fn answered(desired: &Desired) -> Observed {
     after
 }
 
-/// What the helper is asked for, and what we order ourselves.
+/// The requests to the helper, and our own orders.
 fn asked(
     desired: &Desired,
     observed: &Observed,
@@ -87,7 +87,7 @@ fn lines(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<String> 
     orders.into_iter().map(|order| order.line).collect()
 }
 
-/// What certbot puts into `live/`, of so many days.
+/// The certificate that certbot puts into `live/`, of so many days.
 fn brought(names: &[&str], days: u32, since: Timestamp) -> HeldCertificate {
     HeldCertificate {
         not_before: since,

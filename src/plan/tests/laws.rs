@@ -1,4 +1,4 @@
-//! What holds in any world, simulated.
+//! The laws that hold in any world, simulated.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -60,8 +60,8 @@ const USED: [&str; 4] = ["a.example", "b.example u.example", "u.example", "*"];
 /// The host whose site the proxy of the simulated world refuses.
 const REFUSED: &str = "d.example";
 
-/// What the user's template of sites begins with, or that of the proxy's own file or of its mark, where it says so:
-/// nothing where all are built in; a text that the proxy refuses; one that fails for a host.
+/// The first line of the user's template of sites, or of the proxy's own file or of its mark, where it says so: none
+/// where all are built in; a text that the proxy refuses; one that fails for a host.
 const EDITIONS: [&str; 5] = [
     "",
     "# one\n",

@@ -1,4 +1,4 @@
-//! What the limits of a CA let through, and what a CA that is busy is asked.
+//! Tests of the limits of a CA, and of the requests to a busy CA.
 
 use super::*;
 use crate::{
@@ -111,7 +111,7 @@ impl World {
         Rc::make_mut(&mut self.observed.ledger).take(entry);
     }
 
-    /// What is on disk alone is known.
+    /// Starts again, knowing only what is on disk.
     fn start_again(&mut self) {
         let lines: Vec<_> = self
             .observed

@@ -1,4 +1,4 @@
-//! What a proxy refuses is found and held back alone.
+//! Tests that a part which a proxy refuses is found and held back alone.
 
 use super::*;
 
@@ -156,7 +156,7 @@ pub(super) struct Refusing {
     /// Files that it takes all the same.
     tolerated: BTreeSet<Digest>,
     refuses_all: bool,
-    /// What stands in no file that it takes.
+    /// A text that no file may contain.
     refused_text: Option<&'static str>,
     /// Certificates that it does not take.
     refused_certificates: BTreeSet<Digest>,
@@ -164,7 +164,7 @@ pub(super) struct Refusing {
     texts: BTreeMap<Digest, String>,
     pub refused: usize,
     pub worked: usize,
-    /// What was there when it was last seen to be good, as long as what is there now was not.
+    /// The contents when it was last seen to be good, as long as the present ones were not.
     journal: BTreeMap<ContainerName, Installed>,
 }
 
@@ -192,7 +192,7 @@ impl Refusing {
         self.tolerated.extend(files.map(|file| file.digest));
     }
 
-    /// Whether it refuses whatever comes.
+    /// Has it refuse whatever comes.
     pub fn refuse_all(&mut self, refuses: bool) {
         self.refuses_all = refuses;
     }
@@ -310,7 +310,7 @@ impl Refusing {
         }
     }
 
-    /// Whether it refuses what lies there.
+    /// True if it refuses the present contents.
     pub fn takes_badly(&self, after: &Installed) -> bool {
         let is_named = |file: &FileName| {
             self.hosts
@@ -330,7 +330,7 @@ impl Refusing {
             })
     }
 
-    /// What is observed after a deployment was refused and taken back.
+    /// The facts after a deployment was refused and taken back.
     fn refuse(&self, mut observed: Observed, deploy: &Deploy, now: Timestamp) -> Observed {
         let mut there = self.journal[&deploy.consumer.name].clone();
         let mark = deploy.back.shown_by.iter();

@@ -33,7 +33,7 @@ fn settle(
     proxy.settle_with(templates, desired, observed, START)
 }
 
-/// What stands in the first line of each site's file, as `Refusing` saw it written.
+/// The first line of each site's file, as `Refusing` saw it written.
 fn served<'a>(proxy: &'a Refusing, observed: &Observed) -> BTreeMap<String, &'a str> {
     let files = observed.installed.values().flat_map(|it| &it.files);
     let sites = files.filter(|(name, _)| !name.as_str().starts_with("quaymaster--"));

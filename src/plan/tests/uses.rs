@@ -21,7 +21,7 @@ fn mqtt() -> ContainerName {
     ContainerName::parse("mqtt").expect("a name")
 }
 
-/// What is done for the broker and its certificate alone.
+/// The steps for the broker and its certificate alone.
 fn told_of_mqtt(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<String> {
     let mut told = told(desired, observed, now);
     told.retain(|step| step.contains("mqtt") || step.contains("/state"));

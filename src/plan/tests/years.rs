@@ -18,7 +18,7 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What goes wrong for a while.
+/// A trouble that lasts for a while.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ill {
     /// The CA can't be reached.
@@ -66,7 +66,7 @@ fn life() -> impl Strategy<Value = Duration> {
         .prop_map(|seconds| Duration::from_secs_f64(seconds.exp()))
 }
 
-/// What happens next, in true time.
+/// A thing that happens next, in true time.
 #[derive(Clone, Copy, Debug)]
 enum Happening {
     Begins(Ill, Timestamp),
@@ -84,7 +84,7 @@ struct World {
     now: Timestamp,
     off: i64,
     ill: Option<(Ill, Timestamp)>,
-    /// Whether an order was left open by a restart in its midst.
+    /// True if a restart left an order open.
     is_open: bool,
     happenings: Vec<(Timestamp, Happening)>,
     /// Nothing rests longer than to this.
@@ -92,7 +92,7 @@ struct World {
     orders: Vec<Timestamp>,
     failures: Vec<Timestamp>,
     issued: Vec<Timestamp>,
-    /// How often a complaint was new.
+    /// Number of times that a complaint was new.
     complained: usize,
     complaints: BTreeSet<Complaint>,
 }
@@ -272,7 +272,7 @@ impl World {
         self.planner = Planner::default();
     }
 
-    /// What comes of an order, as the CA and the executing room have it.
+    /// Carries out an order, as the CA and the executing room have it.
     fn order(&mut self, obtain: &Obtain) {
         let subject = Subject::Certificate(obtain.certificate.clone());
         let planned_by = self.off;
@@ -436,7 +436,8 @@ impl World {
         self.observed.renewals.insert(name.clone(), record);
     }
 
-    /// What the CA counts, by the limits of its row; and at any CA no more than one certificate in a quarter of a life.
+    /// Checks what the CA counts, by the limits of its row; and at any CA no more than one certificate in a quarter of
+    /// a life.
     fn check_limits(&self) {
         let most = |times: &[Timestamp], window: Duration| {
             let within = |first: &Timestamp| {

@@ -12,7 +12,7 @@ use super::{
 /// A certificate as a template of an output sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CertificateRecord {
-    /// What it is called where it is held.
+    /// Its name where it is held.
     pub name: String,
     /// The names that it covers.
     pub names: Vec<String>,
@@ -24,7 +24,7 @@ pub struct CertificateRecord {
     pub not_before: String,
     /// When it ends.
     pub not_after: String,
-    /// Whether nobody but its own key signed it.
+    /// True if only its own key signed it.
     pub is_self_signed: bool,
     /// Paths of certificate with chain, and of key, as the consumer sees them; none where it is not given it.
     pub files: Option<[String; 2]>,

@@ -1,5 +1,5 @@
-//! What docker-gen's templates see of a container and docker-pygen's do not: published ports, parts of its image's name,
-//! its host name, IPv6 addresses. It is read from what inspect says when somebody asks for it.
+//! The fields of a container that docker-gen's templates see and docker-pygen's do not: published ports, parts of its
+//! image's name, its host name, IPv6 addresses. They are read from inspect's answer once a template asks for one.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -46,7 +46,7 @@ struct Binding {
     host_port: Option<String>,
 }
 
-/// What is not as engines write it is not there.
+/// Reads inspect's answer; fields that are not as engines write them are left out.
 fn read(text: &str) -> Inspect {
     serde_json::from_str(text).unwrap_or_default()
 }
@@ -80,7 +80,7 @@ fn published_ports(inspected: &str) -> Vec<PublishedPort> {
 }
 
 impl ContainerView {
-    /// Whether a port of the host leads to it.
+    /// True if a port of the host leads to it.
     pub fn is_published(&self) -> bool {
         !published_ports(&self.inspected).is_empty()
     }

@@ -1,6 +1,6 @@
 //! Go's templates, as docker-gen takes them: they are recognised, and no more.
 
-/// What is said of one.
+/// The remedy.
 pub(super) const REMEDY: &str = "this is a Go template, as docker-gen takes them, and templates here are Jinja2's: for \
                                  `{{ range $c := $ }}{{ $c.Name }}{{ end }}` write `{% for c in containers %}{{ c.name }}\
                                  {% endfor %}`; docs/coming-from.md has docker-gen's functions and data with what to \
@@ -11,7 +11,7 @@ const FIRST: &[&str] = &[
     "range", "if", "else", "end", "with", "define", "template", "block",
 ];
 
-/// Whether a text that Jinja2 can't read is a Go template.
+/// True if a text that Jinja2 can't read is a Go template.
 pub(super) fn is_go(text: &str) -> bool {
     let tags = text.split("{{").skip(1);
     let mut tags = tags.map(|tag| tag.split("}}").next().unwrap_or_default());

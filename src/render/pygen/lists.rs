@@ -13,10 +13,10 @@ use super::{
     parts::{Misses, Noted},
 };
 
-/// How it is said that a list has not got a name.
+/// The words for a list that lacks a name.
 pub(super) const HAS_NO: &str = "a list has no";
 
-/// What a list is of, by which it has more or less.
+/// The kind of a list's items, which decides what the list offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListKind {
     Containers,
@@ -35,7 +35,7 @@ pub(super) struct List {
     misses: Misses,
 }
 
-/// What a list has besides its items: name, kind, and what it means.
+/// The attributes of a list in addition to its items: name, kind, and meaning.
 const OF_LISTS: &[(&str, &str, &str)] = &[
     ("first", "item", "the first; none when there is none"),
     ("last", "item", "the last; none when there is none"),
@@ -142,7 +142,7 @@ impl List {
         found.into_iter().map(|(_, item)| item.clone()).collect()
     }
 
-    /// What is asked for in vain by its name in the Compose file has another way to be found.
+    /// Notes a name from the Compose file that was not found: there is another way to find it.
     fn note_compose_name(&self, word: &str) {
         let is_called_so = |item: &Value| {
             let network = item.downcast_object_ref::<Noted<NetworkView>>();
@@ -245,7 +245,7 @@ impl Object for List {
     }
 }
 
-/// How a network is meant: by its name or id, or by what else is on networks.
+/// The way in which a word means a network: by its name or id, or by other properties of networks.
 fn is_network_meant(item: &Value, target: &Value) -> Option<Meant> {
     let network = &item.downcast_object_ref::<Noted<NetworkView>>()?.part;
     if let Some(word) = target.as_str() {

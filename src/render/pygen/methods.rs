@@ -7,7 +7,7 @@ use minijinja::{
 
 use super::filters::{Given, items, refusal};
 
-/// What changes a list or a dictionary where it is, which a template here can't.
+/// The methods that change a list or a dictionary in its place, which a template here can't do.
 const CHANGES: &[&str] = &[
     "append",
     "extend",

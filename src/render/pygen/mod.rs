@@ -40,13 +40,13 @@ pub use tables::lenient_fields;
 use tables::{Root, root};
 pub use texts::Texts;
 
-/// How much one rendering may compute (minijinja's unit, an instruction): seconds, for thousands of containers.
+/// The most that one rendering may compute (minijinja's unit, an instruction): seconds, for thousands of containers.
 const FUEL: u64 = 100_000_000;
 
 /// The longest text that is made of one template, in bytes: for thousands of containers, a thousand for each.
 const LONGEST: usize = 16 << 20;
 
-/// How many characters of an id stand for the whole, as `docker ps` shows it. Fewer could be somebody's name.
+/// Number of characters of an id that stand for the whole, as `docker ps` shows it. Fewer could be somebody's name.
 const SHORT_ID: usize = 12;
 
 /// A template of the user's for the view here.
@@ -58,12 +58,13 @@ pub struct LenientTemplate {
     folder: Option<PathBuf>,
 }
 
-/// What came of a lenient template.
+/// The result of a lenient template.
 #[derive(Debug)]
 pub struct LenientlyRendered {
     /// The text, or what the template got wrong, with its line.
     pub text: Result<String, TemplateError>,
-    /// What it asked for in vain. Labels, variables and networks have names of the users' own, and are not in it.
+    /// Names that it asked for and that do not exist. Labels, variables and networks have names of the users' own, and
+    /// are not among them.
     pub unknown: BTreeSet<UnknownName>,
     /// Of Swarm's lists, which are not there yet, the one that it asked for.
     pub of_swarm: Option<&'static str>,
@@ -74,7 +75,7 @@ pub struct LenientlyRendered {
 /// Texts of files that a template asks for; nothing where there is no such file.
 pub type FilesRead = BTreeMap<PathBuf, Option<String>>;
 
-/// What a lenient template sees.
+/// The view of a lenient template.
 #[derive(Debug, Default)]
 pub struct ContainersView {
     /// All containers, as the engine lists them: the newest first.
@@ -96,11 +97,11 @@ pub struct ContainerView {
     pub name: String,
     /// The name of its image.
     pub image: String,
-    /// What it does, in Docker's word.
+    /// Its state, in Docker's word.
     pub status: String,
-    /// Whether it counts as one that runs.
+    /// True if it counts as running.
     pub is_there: bool,
-    /// What its health check says; `unknown` without one.
+    /// The result of its health check; `unknown` without one.
     pub health: String,
     /// Its labels.
     pub labels: Texts,
@@ -131,7 +132,7 @@ pub struct NetworkView {
     pub inspected: Arc<str>,
 }
 
-/// How exactly something is meant by a word; what is meant more exactly comes first.
+/// The exactness with which a word means a thing; the most exact comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Meant {
     /// By its name or whole id, or by what it says of itself.
@@ -178,7 +179,7 @@ impl LenientTemplate {
         }
     }
 
-    /// What errors call it.
+    /// The name for errors.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -305,7 +306,7 @@ fn innermost(error: &Error) -> &Error {
 #[derive(Default)]
 struct Bounded {
     bytes: Vec<u8>,
-    /// Whether there was more.
+    /// True if there was more.
     is_full: bool,
 }
 
@@ -335,12 +336,12 @@ fn syntax() -> SyntaxConfig {
 }
 
 impl ContainerView {
-    /// Whether a user who says `target` means this container.
+    /// True if a user who says `target` means this container.
     pub fn is_meant_by(&self, target: &str) -> bool {
         self.meant_by(target).is_some()
     }
 
-    /// How a user who says `target` means this container.
+    /// The exactness with which a user who says `target` means this container.
     fn meant_by(&self, target: &str) -> Option<Meant> {
         if target.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! Records, and what is asked of them in vain.
+//! Records, and the names that they lack and that templates ask for.
 
 use std::{
     cmp::Ordering,
@@ -21,7 +21,7 @@ pub struct UnknownName {
     has_no: &'static str,
     name: String,
     nearest: Option<&'static str>,
-    /// What stands in its place.
+    /// The text in its place.
     instead: &'static str,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for UnknownName {
     }
 }
 
-/// What was asked for in vain during one rendering.
+/// Names that were asked for during one rendering, and that do not exist.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Misses(Arc<Mutex<Asked>>);
 
@@ -50,7 +50,7 @@ struct Asked {
 }
 
 impl Misses {
-    /// What is asked for has no such name.
+    /// Notes a name that does not exist.
     pub fn note(
         &self,
         has_no: &'static str,
@@ -76,7 +76,7 @@ impl Misses {
         self.change(|asked| asked.of_swarm)
     }
 
-    /// Whether a list was asked for this.
+    /// True if a list was asked for this.
     pub fn of_lists(&self, name: &str) -> bool {
         self.change(|asked| {
             let mut all = asked.unknown.iter();
@@ -106,19 +106,19 @@ pub(super) struct Attribute<T> {
 
 /// A part of the view that has these names and no others.
 pub(super) trait ViewPart: Send + Sync + Sized + 'static {
-    /// What the table of views calls it.
+    /// Its name in the table of views.
     const OF: &'static str;
-    /// How it is said that it has not got a name.
+    /// The words for a name that it lacks.
     const HAS_NO: &'static str;
-    /// What docker-pygen had, in its order.
+    /// The attributes that docker-pygen had, in its order.
     const ATTRIBUTES: &'static [Attribute<Self>];
-    /// What it had not.
+    /// The attributes that docker-pygen did not have.
     const OURS: &'static [Attribute<Self>] = &[];
 
-    /// Whether it is a record, which has a name in any case, and None for each that it has not.
+    /// True if it is a record, which has a name in any case, and None for each that it has not.
     const IS_RECORD: bool = true;
 
-    /// What tells two of them apart.
+    /// The order of two of them.
     fn order(&self, other: &Self) -> Ordering;
 
     fn all() -> impl Iterator<Item = &'static Attribute<Self>> {
@@ -156,7 +156,7 @@ pub(super) trait ViewPart: Send + Sync + Sized + 'static {
     }
 }
 
-/// A record that notes what is asked of it in vain.
+/// A record that notes each name that it is asked for and lacks.
 pub(super) struct Noted<T> {
     pub part: T,
     misses: Misses,

@@ -4,7 +4,7 @@ use minijinja::{Error, value::Value};
 
 use super::texts::Texts;
 
-/// What lies at a path. What is undefined on the way is the default, where there is one.
+/// The value at a path. An undefined value on the way gives the default, where there is one.
 ///
 /// # Errors
 /// When an attribute is asked of what is undefined.

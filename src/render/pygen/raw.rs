@@ -1,4 +1,4 @@
-//! What the engine's inspect says of a container, as its JSON has it.
+//! The engine's answer to inspect about a container, as its JSON has it.
 
 use std::{
     cmp::Ordering,
@@ -34,7 +34,7 @@ impl Raw {
             .get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
     }
 
-    /// What lies there, if anything.
+    /// The value at a path, if there is one.
     fn at(&self, path: &[&str]) -> Option<Value> {
         let mut found = self.attrs().clone();
         for name in path {

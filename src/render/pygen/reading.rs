@@ -1,5 +1,5 @@
-//! Files that a template asks for. Nothing is read here: what was read before is handed in, and what is asked for besides
-//! is noted, so that it can be read for the next rendering.
+//! Files that a template asks for. Nothing is read here: texts that were read before are handed in, and other files
+//! that are asked for are noted, so that they can be read for the next rendering.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What templates see, record by record: the rows of the table of views.
+//! The views of templates, record by record: the rows of the table of views.
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -22,7 +22,7 @@ pub(super) struct Root {
     certificates: Value,
 }
 
-/// What a lenient template sees.
+/// The view of a lenient template.
 pub(super) fn root(view: &ContainersView, misses: &Misses) -> Value {
     let own = view.own_container_id.as_deref();
     let all = view.containers.iter();
@@ -67,7 +67,7 @@ fn text(text: &str) -> Value {
 }
 
 impl Root {
-    /// Of these, only a text that the template does not bind itself is asked for in vain.
+    /// Of these, only a text that the template does not bind itself is a name that does not exist.
     pub const HAS_NO: &'static str = "there is no";
 }
 
@@ -335,7 +335,7 @@ fn numbers(ports: &[u16], misses: &Misses) -> Value {
     .value()
 }
 
-/// What is called as a function: name, kind, and what it gives.
+/// The functions: name, kind, and result.
 const FUNCTIONS: &[(&str, &str, &str)] = &[(
     "read_config(KEY, path=None, default=None, single_config=False, fallback_to_env=True)",
     "text, or none",

@@ -14,14 +14,14 @@ use super::parts::dict_method;
 pub struct Texts(Arc<Vec<(String, String)>>);
 
 impl Texts {
-    /// What stands under just this name.
+    /// The text under exactly this name.
     pub fn exact(&self, name: &str) -> Option<&str> {
         let mut all = self.0.iter();
         let found = all.find(|(own, _)| own == name);
         found.map(|(_, text)| text.as_str())
     }
 
-    /// What stands under this name, or else under the first that differs from it by case alone.
+    /// The text under this name, or else under the first that differs from it by case alone.
     pub(super) fn find(&self, name: &str) -> Option<&str> {
         let in_any_case = || {
             let mut all = self.0.iter();

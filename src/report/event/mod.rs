@@ -23,7 +23,7 @@ use words::{
 };
 
 events! {
-    /// Something worth telling. Each has a name that stays, for whoever reads logs by machine, and words for people.
+    /// Something worth a report. Each has a name that stays, for whoever reads logs by machine, and words for people.
     /// As it is serialized it is its fields alone.
     pub enum Event or
         /// An adapter met something and went on from it.
@@ -42,13 +42,13 @@ events! {
 
     /// The engine was listed.
     EngineSeen {
-        /// How many containers bear our labels.
+        /// Number of containers that bear our labels.
         containers: usize,
     } => "engine-seen", Level::INFO, ("the engine is seen; {containers} containers bear our labels");
 
     /// The engine can't be asked; what was known stays.
     EngineLost {
-        /// Why.
+        /// The reason.
         problem: String,
         /// When it is asked again.
         #[serde(serialize_with = "seconds")]
@@ -66,7 +66,7 @@ events! {
 
     /// A TXT record was set, and is not seen at each server of its zone yet. Told once an order.
     RecordAwaited {
-        /// What it is for.
+        /// The subject of the action.
         subject: Subject,
         /// Where it was not seen.
         problem: String,
@@ -76,7 +76,7 @@ events! {
     RecordLeft {
         /// The certificate that it was for.
         certificate: CertificateName,
-        /// Why it could not be removed.
+        /// The reason why it could not be removed.
         problem: String,
     } => "record-left", Level::WARN, ("{certificate}: {problem}; it does no harm, and can be removed by hand");
 
@@ -98,7 +98,7 @@ events! {
         containers: Box<[ContainerName]>,
         /// The proxy that answers 503 meanwhile.
         proxy: ContainerName,
-        /// Until when and for whom.
+        /// The end of that, and the bearer for which the host is kept.
         kept: Kept,
     } => "site-kept", Level::INFO, ("{proxy} answers 503 for {host}, since {} {kept}", listed(containers));
 
@@ -133,39 +133,39 @@ events! {
 
     /// Something on a container can't be followed.
     Complained {
-        /// What.
+        /// The complaint.
         complaint: Complaint,
     } => "complaint", Level::WARN, ("{complaint}");
 
     /// It can be, now.
     ComplaintOver {
-        /// What was wrong.
+        /// The complaint that is over.
         complaint: Complaint,
     } => "complaint-over", Level::INFO, ("no longer so: {complaint}");
 
     /// A step is about to be done.
     Step {
-        /// What it is about.
+        /// The subject.
         subject: Subject,
-        /// Why it is done.
+        /// The reason why it is done.
         why: String,
         /// The step, as a command plan has it.
         step: String,
     } => "step", Level::INFO, ("{}: {why}: {step}", named(subject));
 
-    /// What was begun by steps has ended, well or not.
+    /// An action that was begun by steps has ended, well or not.
     StepsOver {
-        /// What it was about.
+        /// The subject.
         subject: Subject,
     } => "steps-over", Level::DEBUG, ("{}: these steps are over", named(subject));
 
-    /// Whether a CA would see what is shown for a name can't be told from here; the order goes on.
+    /// The look from here can't show what a CA would see for a name; the order continues.
     SelfCheckUnsure {
         /// The certificate.
         certificate: CertificateName,
         /// The name.
         name: Host,
-        /// Why.
+        /// The reason.
         problem: String,
     } => "self-check-unsure", Level::INFO,
         ("whether a CA sees what is shown for {name} can't be told from here: {problem}; what the proxies answer at their own \
@@ -183,15 +183,15 @@ events! {
     Ordering {
         /// Of which certificate.
         certificate: CertificateName,
-        /// What is done next.
+        /// The next stage.
         stage: OrderStage,
     } => "ordering", Level::DEBUG, ("{certificate}: {stage}");
 
     /// A certificate was obtained and stored.
     Obtained {
-        /// What it is called.
+        /// The certificate's name.
         certificate: CertificateName,
-        /// What it is.
+        /// The certificate itself.
         held: HeldCertificate,
     } => "obtained", Level::INFO,
         ("{certificate}: certificate obtained from {} for {}, valid until {}", held.issuer, listed(&held.names), held.not_after);
@@ -207,22 +207,22 @@ events! {
     } => "renewal-suggested", Level::INFO,
         ("{certificate}: its CA suggests a renewal at {at}{}", said_why(explanation.as_deref()));
 
-    /// What a CA says about the renewal of a certificate is of no use: what is known stays.
+    /// The CA's answer about the renewal of a certificate is of no use: the earlier answer stays.
     RenewalUnread {
         /// Of which certificate.
         certificate: CertificateName,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     } => "renewal-unread", Level::DEBUG,
         ("{certificate}: its CA says nothing of use about its renewal: {problem}");
 
     /// A CA has sent a shorter chain than that of the certificate before.
     ShorterChain {
-        /// What the certificate is called.
+        /// The certificate's name.
         certificate: CertificateName,
-        /// How many certificates the chain had.
+        /// Number of certificates that the chain had.
         before: usize,
-        /// How many it has.
+        /// Number of certificates that it has.
         now: usize,
     } => "shorter-chain", Level::WARN,
         ("{certificate}: the chain that the CA has sent with the new certificate has {now} certificates, and had {before} before; \
@@ -230,7 +230,7 @@ events! {
 
     /// A CA has issued for more names than it was asked for.
     MoreNames {
-        /// What the certificate is called.
+        /// The certificate's name.
         certificate: CertificateName,
         /// The others.
         more: BTreeSet<String>,
@@ -239,22 +239,22 @@ events! {
 
     /// A self-signed certificate was made and stored, for as long as there is no better one.
     FellBack {
-        /// What it is called.
+        /// The certificate's name.
         certificate: CertificateName,
-        /// What it is.
+        /// The certificate itself.
         held: HeldCertificate,
     } => "fell-back", Level::INFO,
         ("{certificate}: self-signed certificate made for {}, valid until {}; it serves until a better one is there", listed(&held.names), held.not_after);
 
-    /// A consumer was told.
+    /// A consumer got a signal.
     Signalled {
         /// Which.
         consumer: ContainerName,
-        /// How.
+        /// The signal.
         signal: Signal,
     } => "signalled", Level::INFO, ("{consumer}: told by SIG{signal} to read its files again");
 
-    /// A consumer was told by words that were run in it.
+    /// A consumer was reloaded by a command that was run in it.
     Ran {
         /// Which.
         consumer: ContainerName,
@@ -262,7 +262,7 @@ events! {
         words: String,
     } => "ran", Level::INFO, ("{consumer}: told by `{words}` to read its files again");
 
-    /// A consumer was told by a restart.
+    /// A consumer was reloaded by a restart.
     Restarted {
         /// Which.
         consumer: ContainerName,
@@ -284,7 +284,7 @@ events! {
     Rendered {
         /// Where.
         target: String,
-        /// Whether a check found it good.
+        /// True if a check has accepted it.
         is_checked: bool,
     } => "rendered", Level::INFO, ("{target}{}", rendered(*is_checked));
 
@@ -302,11 +302,11 @@ events! {
     } => "cut-off", Level::WARN,
         ("{target}: what was there before is back, because quaymaster was ended before all was checked and told");
 
-    /// The engine did not tell a container that its files have changed; it is asked again while watching.
+    /// The engine did not notify a container that its files have changed; it is asked again while watching.
     NotTold {
         /// Which.
         consumer: ContainerName,
-        /// Why.
+        /// The reason.
         problem: String,
     } => "not-told", Level::ERROR, ("{consumer}: not told that its files changed: {problem}");
 
@@ -325,7 +325,7 @@ events! {
     } => "nobody-to-check", Level::WARN,
         ("{target}: no container that runs has this name, id or service; what is new goes unchecked");
 
-    /// Somebody is to be told, and no container that runs is meant.
+    /// A container is to be notified, and none that runs is meant.
     NobodyToTell {
         /// Who, in the user's word.
         target: String,
@@ -340,11 +340,11 @@ events! {
         generation: u64,
     } => "proven", Level::INFO, ("{consumer}: generation {generation} and its certificates seen on a new connection");
 
-    /// It was told, and nothing new was seen.
+    /// It was reloaded, and nothing new was seen.
     Unproven {
         /// Which consumer.
         consumer: ContainerName,
-        /// What was seen, and what to do.
+        /// The observed symptom, and the remedy.
         reason: String,
     } => "unproven", Level::WARN, ("{consumer}: not proven: {reason}");
 
@@ -352,9 +352,9 @@ events! {
     TakenBack {
         /// Which consumer.
         consumer: ContainerName,
-        /// What was seen instead.
+        /// The answer that was seen instead.
         reason: String,
-        /// Whether nobody asked for it, and some servers are known to refuse it.
+        /// True if no label asked for it, and some servers are known to refuse it.
         is_optional: bool,
     } => "taken-back", if *is_optional { Level::DEBUG } else { Level::INFO },
         ("{consumer}: what was there before is back: {reason}");
@@ -365,9 +365,9 @@ events! {
         consumer: ContainerName,
         /// The parts on trial: one is to blame, and is held back until it changes; several are tried by halves.
         parts: BTreeSet<PartName>,
-        /// What was seen instead.
+        /// The answer that was seen instead.
         reason: String,
-        /// Why that is no trouble, where some servers are known to refuse them.
+        /// The reason why that does no harm, where some servers are known to refuse them.
         excuse: Option<&'static str>,
     } => "refused", if excuse.is_none() { Level::WARN } else { Level::INFO },
         ("{consumer}: {}", refused(parts, reason, *excuse));
@@ -376,16 +376,16 @@ events! {
     TemplatesRefused {
         /// Which consumer.
         consumer: ContainerName,
-        /// What was seen instead.
+        /// The answer that was seen instead.
         reason: String,
     } => "templates-refused", Level::WARN,
         ("{consumer}: refuses the new templates, which are held back until they change: {reason}");
 
     /// An action failed.
     Failed {
-        /// What it was about.
+        /// The subject.
         subject: Subject,
-        /// Why.
+        /// The reason.
         problem: String,
         /// When it is tried again; `None` when something else must change first.
         again: Option<Timestamp>,
@@ -393,16 +393,16 @@ events! {
 
     /// The time of day went another way than time.
     ClockSet {
-        /// How far.
+        /// The difference.
         #[serde(serialize_with = "seconds")]
         by: Duration,
-        /// Whether it is later now than it was expected to be.
+        /// True if it is later now than expected.
         ahead: bool,
     } => "clock-set", Level::INFO, ("{}; everything is looked at again", clock_set(*by, *ahead));
 
     /// Something on disk is not as it should be.
     DiskFault {
-        /// What.
+        /// The fault.
         problem: String,
     } => "disk-fault", Level::ERROR, ("{problem}");
 
@@ -410,7 +410,7 @@ events! {
     Mended {
         /// Which.
         certificate: CertificateName,
-        /// What was wrong with it.
+        /// The problem that it had.
         problem: String,
     } => "mended", Level::WARN,
         ("{certificate}: mended from its copy in state, with a new version in the archive: {problem}");
@@ -444,13 +444,13 @@ events! {
 
     /// Something is to be known about a certificate.
     Noticed {
-        /// What.
+        /// The notice.
         notice: Notice,
     } => "notice", Level::WARN, ("{notice}");
 
     /// That is over.
     NoticeOver {
-        /// What was to be known.
+        /// The notice that is over.
         notice: Notice,
     } => "notice-over", Level::INFO, ("no longer so: {notice}");
 
@@ -468,7 +468,7 @@ events! {
 
     /// It is so no longer.
     TemplateMended {
-        /// What was wrong.
+        /// The problem that it had.
         problem: String,
     } => "template-mended", Level::INFO, ("no longer so: {problem}");
 

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What is done for an order at a CA, one after the other.
+/// A stage of an order at a CA, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderStage {

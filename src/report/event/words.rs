@@ -23,7 +23,7 @@ pub(super) fn said_why(explanation: Option<&str>) -> String {
     explanation.map_or_else(String::new, |url| format!("; it says why at {url}"))
 }
 
-/// How it goes on after the place where `render` wrote a file that stays.
+/// The words after the place where `render` wrote a file that stays.
 pub(super) fn rendered(is_checked: bool) -> &'static str {
     match is_checked {
         true => ": what is new is found good, and stays",
@@ -31,7 +31,7 @@ pub(super) fn rendered(is_checked: bool) -> &'static str {
     }
 }
 
-/// What becomes of files that a consumer refuses.
+/// The fate of files that a consumer refuses.
 pub(super) fn refused(parts: &BTreeSet<PartName>, reason: &str, excuse: Option<&str>) -> String {
     let all = listed(parts);
     match (excuse, parts.len()) {
@@ -49,7 +49,7 @@ pub(super) fn next_try(again: Option<Timestamp>) -> String {
     )
 }
 
-/// What has become of the time of day.
+/// The words about a change of the time of day.
 pub(super) fn clock_set(by: Duration, ahead: bool) -> String {
     let by = humantime::format_duration(Duration::from_secs(by.as_secs()));
     match ahead {

@@ -105,7 +105,7 @@ fn tell_held(
     }
 }
 
-/// Why this certificate is the one.
+/// The reason for the choice of this certificate.
 fn how(host: &Host, candidate: &Candidate<'_>, by: &ChosenBy, wanted: &CertificateName) -> String {
     let is_exact = candidate.certificate.names.contains(host.as_str());
     let how = match by {
@@ -198,7 +198,7 @@ fn tell_renewal(
     }
 }
 
-/// Whether it is the CA that says when.
+/// The words for a time that the CA suggests, if it does.
 fn by_ca(why: Why) -> &'static str {
     match why {
         Why::CaSuggests => ", as its CA suggests",
@@ -301,7 +301,7 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
     );
 }
 
-/// How many tries, or looks, failed in a row.
+/// Number of tries, or looks, that failed in a row.
 fn in_a_row(attempt: &Attempt) -> String {
     match (attempt.retry, attempt.in_a_row()) {
         (Retry::SelfCheck, 1) => "1 look before an order".to_owned(),
@@ -313,7 +313,7 @@ fn in_a_row(attempt: &Attempt) -> String {
     }
 }
 
-/// What is told of a certificate that nobody was asked for yet.
+/// The words about a certificate for which no CA was asked yet.
 fn untried(facts: &Inspection<'_>, name: &CertificateName) -> Option<String> {
     let wanted = facts.desired.certificates.get(name)?;
     let asked = match &wanted.helper {

@@ -7,7 +7,7 @@ use crate::{
     values::{CertificateName, ContainerName},
 };
 
-/// How many names that are spelled alike are told.
+/// The most similar names that are shown.
 const MOST_NEAR: usize = 3;
 
 /// Who asks for the name, and whether anybody is to serve it.
@@ -163,7 +163,7 @@ pub(super) fn tell_complaints(facts: &Inspection<'_>, told: &mut Findings) {
     }
 }
 
-/// Whether each proxy that is to serve the name does so, from a file that leads where it should.
+/// True if each proxy that is to serve the name does so, from a file that leads where it should.
 fn is_served(facts: &Inspection<'_>) -> bool {
     let serves = |proxy: &Consumer| {
         let installed = facts
@@ -192,7 +192,7 @@ fn about<'a>(facts: &'a Inspection<'_>) -> impl Iterator<Item = &'a Complaint> {
         .filter(move |complaint| concerns(facts, &claimants, complaint))
 }
 
-/// Whether a complaint is about this name: it says so, or is about a container that asks for it and names no other.
+/// True if a complaint is about this name: it says so, or is about a container that asks for it and names no other.
 fn concerns(
     facts: &Inspection<'_>,
     claimants: &BTreeSet<&ContainerName>,

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, io::ErrorKind, net::SocketAddr, time::Duration}
 use super::{Findings, Status};
 use crate::{
     desire::{Claimant, Complaint, Desired, Site},
-    observe::{Observed, Snapshot},
+    observe::{Observed, Snapshot, Subject},
     plan::{Action, Plan},
     values::{ContainerName, Host, Timestamp},
 };
@@ -23,38 +23,38 @@ pub struct Inspection<'a> {
     pub host: &'a Host,
     /// When it was looked at.
     pub now: Timestamp,
-    /// What labels begin with.
+    /// The prefix of labels.
     pub prefix: &'a str,
-    /// What the engine says.
+    /// The engine's description of its containers.
     pub snapshot: &'a Snapshot,
-    /// What labels ask for.
+    /// The meaning of the labels.
     pub desired: &'a Desired,
     /// All names in labels, and who names them.
     pub claimants: &'a BTreeMap<Host, Vec<Claimant>>,
-    /// What lies on disk.
+    /// The certificates and records on disk.
     pub observed: &'a Observed,
-    /// What would be done now.
+    /// The plan for now.
     pub plan: &'a Plan,
-    /// What is wrong on disk and with templates.
+    /// Problems on disk and with templates.
     pub faults: &'a [String],
-    /// What the daemon left after its last turn.
+    /// The status that the daemon left after its last turn.
     pub status: Option<&'a Status>,
-    /// Whether a daemon works on this state, and when one last left a sign of life there.
+    /// The state of the daemon that works on this state folder, and the time of its last sign of life there.
     pub daemon: (Works, Option<Timestamp>),
-    /// What was found by looking just now; none where nobody looked.
+    /// The findings of a look just now; none where nobody looked.
     pub looked: Option<LookedAt<'a>>,
 }
 
-/// What was found by looking.
+/// The findings of a look.
 #[derive(Clone, Copy)]
 pub struct LookedAt<'a> {
-    /// What each proxy showed; none where it can't be reached from here.
+    /// The answers of each proxy; none where it can't be reached from here.
     pub seen: &'a BTreeMap<ContainerName, ProxyAnswers>,
-    /// Whether somebody listens where containers are to be asked.
+    /// The result of a connection to each address where containers are to be asked.
     pub listening: &'a BTreeMap<SocketAddr, Result<(), ErrorKind>>,
 }
 
-/// What a proxy showed to new connections; errors in words.
+/// The answers of a proxy to new connections; errors in words.
 #[derive(Clone, Debug)]
 pub struct ProxyAnswers {
     /// The body of the page that shows its generation, or what came instead.
@@ -103,7 +103,15 @@ impl<'a> Inspection<'a> {
             .map(|site| &**site)
     }
 
-    /// What would be done now that is about the name.
+    /// True while the daemon brings this consumer up to date: until that ends, what is old there is no fault.
+    fn deploys_to(&self, name: &ContainerName) -> bool {
+        let subject = Subject::Consumer(name.clone());
+        let says_so = |status: &Status| status.deploys_to(name);
+        self.observed.under_way.contains(&subject)
+            || self.daemon.0 == Works::Well && self.status.is_some_and(says_so)
+    }
+
+    /// The actions planned for now that are about the name.
     fn actions(&self) -> impl Iterator<Item = &'a Action> {
         let host = self.host;
         self.plan.actions.iter().filter(move |action| match action {
@@ -131,7 +139,7 @@ impl<'a> Inspection<'a> {
     }
 }
 
-/// How a daemon is.
+/// The state of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Works {
     /// There is one, and it turns.

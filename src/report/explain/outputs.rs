@@ -2,7 +2,7 @@
 
 use super::{Findings, Inspection};
 
-/// What it is about.
+/// The subject.
 const ABOUT: &str = "outputs";
 
 pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {

@@ -141,6 +141,7 @@ pub(super) fn tell_progress(
             "proxy",
             format!("{name} has not been told to read its files again yet"),
         ),
+        Progress::TakenBack if facts.deploys_to(name) => {}
         Progress::TakenBack => told.problem(
             "proxy",
             format!("{name} did not take up what it was given, and has back what it had before"),
@@ -149,7 +150,7 @@ pub(super) fn tell_progress(
     }
 }
 
-/// What a proxy shows right now.
+/// Reports the present answers of a proxy.
 pub(super) fn tell_seen(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Findings) {
     let name = &proxy.name;
     let Some(looked) = facts.looked else { return };
@@ -196,6 +197,10 @@ fn tell_mark(
                 ),
             );
         }
+        Ok(mark) if mark.parse::<u64>().is_ok() && facts.deploys_to(name) => told.note(
+            "seen now",
+            format!("{name} still serves generation {mark}: {generation} is being deployed"),
+        ),
         Ok(mark) if mark.parse::<u64>().is_ok() => {
             let says = format!("{name} serves generation {mark}, not {generation}");
             told.problem(
@@ -274,7 +279,7 @@ fn tell_serial(
     }
 }
 
-/// Whether those behind the proxy take requests.
+/// Checks that the containers behind the proxy take requests.
 pub(super) fn tell_behind(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Findings) {
     let Some(site) = proxy.sites.get(facts.host) else {
         return;
@@ -307,7 +312,7 @@ fn containers<'a>(facts: &Inspection<'a>, site: &'a Site) -> impl Iterator<Item 
         .map(|container| &**container)
 }
 
-/// Whether it is one that comes and goes; no fault of a site that others serve meanwhile.
+/// True if it is a container that comes and goes; no fault of a site that others serve meanwhile.
 fn comes_and_goes(
     facts: &Inspection<'_>,
     container: &Bearer,
@@ -370,7 +375,7 @@ fn idle(facts: &Inspection<'_>, site: &Site, path: &str, told: &mut Findings) {
     told.problem("behind it", says, remedy);
 }
 
-/// Whether nothing but its health check keeps requests from it.
+/// True if only its health check keeps requests from it.
 fn is_held_off(container: &Bearer) -> bool {
     container.is_running() && !container.takes_traffic()
 }

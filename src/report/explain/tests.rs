@@ -25,7 +25,7 @@ use crate::{
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-/// What is true, until a test breaks it.
+/// The true state, until a test breaks it.
 struct World {
     host: Host,
     containers: Vec<Bearer>,
@@ -34,9 +34,9 @@ struct World {
     listening: BTreeMap<SocketAddr, Result<(), ErrorKind>>,
     daemon: (Works, Option<Timestamp>),
     faults: Vec<String>,
-    /// Whether what is planned is carried out before the story is told.
+    /// True if the plan is carried out before the story is written.
     settles: bool,
-    /// Whether the name was seen to be served before.
+    /// True if the name was seen to be served before.
     served: bool,
     /// A table of grants, where there is one.
     grants: Option<&'static str>,
@@ -511,6 +511,29 @@ fn unproven(world: &mut World) {
     };
     installed.generation = 7;
     world.settles = false;
+}
+
+#[test]
+fn what_is_old_at_a_proxy_is_no_fault_while_it_is_deployed_to() {
+    for is_under_way in [false, true] {
+        let mut world = World::well();
+        unproven(&mut world);
+        let (name, installed) = world.observed.installed.iter_mut().next().expect("one");
+        Rc::make_mut(installed).progress = Progress::TakenBack;
+        if is_under_way {
+            world
+                .observed
+                .under_way
+                .insert(Subject::Consumer(name.clone()));
+        }
+        world.seen_mut().mark = Ok("6".into());
+        let told = world.told();
+        assert_eq!(told.is_well(), is_under_way, "{told:#?}");
+        assert_eq!(
+            says(&told, "seen now").starts_with("proxy still serves generation 6"),
+            is_under_way
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is told in numbers: a row a metric, and the text that is made of them piece by piece.
+//! The metrics: a row for each, and the text that is made of them piece by piece.
 
 mod numbers;
 mod rows;
@@ -19,18 +19,18 @@ const AT_ONCE: usize = 500;
 pub struct MetricRow {
     /// Its name, without what its kind adds to it.
     pub name: &'static str,
-    /// What kind of number it is.
+    /// The kind of number.
     pub kind: MetricKind,
-    /// The labels that tell its numbers apart.
+    /// The labels that distinguish its numbers.
     pub labels: &'static [&'static str],
-    /// What it tells, with its unit.
+    /// The meaning, with its unit.
     pub doc: &'static str,
     /// Whose names it goes by; none where they are ours.
     pub set: Option<MetricSet>,
     of: Of,
 }
 
-/// What a metric has numbers of.
+/// The subject of a metric's numbers.
 enum Of {
     /// Of all together: there are few.
     All(fn(&Overview, &mut Samples)),
@@ -52,7 +52,7 @@ pub fn metrics(
         .chain(std::iter::once(END.as_bytes().to_vec()))
 }
 
-/// One metric, piece by piece; its first piece tells what it is.
+/// One metric, piece by piece; its first piece has its name and meaning.
 fn family(
     row: &'static MetricRow,
     overview: Rc<Overview>,

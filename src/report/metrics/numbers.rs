@@ -63,7 +63,7 @@ pub(super) fn orders_left(overview: &Overview, samples: &mut Samples) {
     }
 }
 
-/// Whether a valid certificate is there for what is wanted under this name, and not only a fallback.
+/// True if a valid certificate is there for what is wanted under this name, and not only a fallback.
 pub(super) fn is_ready(overview: &Overview, name: &CertificateName) -> bool {
     let serving = overview.serving(name);
     serving.is_some_and(|held| held.is_valid_at(overview.now) && !held.is_fallback())
@@ -82,7 +82,7 @@ pub(super) fn window(overview: &Overview, name: &CertificateName, samples: &mut 
     }
 }
 
-/// Whether each server that was given it was seen with the one that is held now.
+/// Adds a sample for each server that was given it: was the server seen with the version that is held now?
 pub(super) fn served(overview: &Overview, name: &CertificateName, samples: &mut Samples) {
     let Some(held) = overview.serving(name) else {
         return;

@@ -23,7 +23,7 @@ fn written(overview: Overview, sets: &[MetricSet]) -> String {
     String::from_utf8(pieces.concat()).expect("it is text")
 }
 
-/// What stands behind a number's name and labels.
+/// The number behind a name and labels.
 fn number<'t>(text: &'t str, start: &str) -> Option<&'t str> {
     let mut lines = text.lines();
     lines.find_map(|line| line.strip_prefix(start)?.strip_prefix(' '))

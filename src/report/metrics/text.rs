@@ -8,10 +8,10 @@ use std::fmt::Write;
 /// The media type of the text.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What ends the text, so that one that was cut off is known.
+/// The end of the text, so that a text that was cut off is recognised.
 pub(super) const END: &str = "# EOF\n";
 
-/// What kind of number a metric is.
+/// The kind of a metric's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// One that goes up and down.
@@ -35,7 +35,7 @@ impl MetricKind {
         }
     }
 
-    /// What the name of each of its numbers ends with.
+    /// The ending of the names of its numbers.
     fn ending(self) -> &'static str {
         match self {
             Self::Gauge | Self::Histogram => "",
@@ -93,7 +93,7 @@ impl Samples {
     }
 }
 
-/// What would end a word or a line is escaped.
+/// Adds a word, with an escape for each character that would end a word or a line.
 fn push_escaped(text: &mut String, word: &str) {
     for c in word.chars() {
         match c {

@@ -47,7 +47,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("cas.html", include_str!("../../../templates/page/cas.html")),
 ];
 
-/// What makes pages of views.
+/// The templates that make pages of views.
 #[derive(Clone)]
 pub struct PageTemplates(Rc<Environment<'static>>);
 
@@ -89,7 +89,7 @@ impl PageTemplates {
     }
 }
 
-/// What each page has.
+/// The frame that each page has.
 #[derive(Serialize)]
 struct Frame {
     /// Which of the pages that all others lead to.

@@ -1,4 +1,4 @@
-//! One name: its story, as `explain` tells it, and what its certificate says.
+//! One name: its story, as in `explain`, and the details of its certificate.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -53,7 +53,7 @@ struct CertificateView {
     from: Moment,
     until: Moment,
     renewal: Option<Moment>,
-    /// How much of its life is over, from 0 to 100.
+    /// The part of its life that is over, from 0 to 100.
     spent: u64,
 }
 
@@ -102,7 +102,7 @@ fn ask(
     to
 }
 
-/// Whether anybody serves or uses it, or a certificate is held under its name.
+/// True if any server serves or uses it, or a certificate is held under its name.
 fn is_known(overview: &Overview, host: &Host) -> bool {
     let mut consumers = overview.desired.consumers.values();
     let name = CertificateName::from(host);

@@ -20,16 +20,16 @@ use crate::{
 /// Names on a page.
 const PAGE: usize = 100;
 
-/// Names in trouble that are told as a story before the table.
+/// Names in trouble that are shown as a story before the table.
 const MOST_STORIES: usize = 10;
 
-/// Complaints that are told before the table: more are not read at night.
+/// Complaints that are shown before the table: more are not read at night.
 const MOST_COMPLAINTS: usize = 20;
 
-/// What is to be done about one name.
+/// The most steps shown for one name.
 const MOST_STEPS: usize = 2;
 
-/// What is looked at in one step.
+/// Number of names that are looked at in one step.
 const AT_ONCE: usize = 200;
 
 /// A name, as a row of the table.
@@ -45,7 +45,7 @@ struct Row {
     certificate: Option<CertificateName>,
 }
 
-/// What stands in a row beside how the name is.
+/// The columns of a row in addition to the name's state.
 #[derive(Serialize)]
 struct ShownRow<'r> {
     #[serde(flatten)]
@@ -92,7 +92,7 @@ struct View<'v> {
     pages: usize,
 }
 
-/// What somebody looks for.
+/// The filter of a reader.
 struct Wanted {
     text: String,
     page: usize,
@@ -115,7 +115,7 @@ impl Wanted {
     }
 }
 
-/// What is done next.
+/// The next step.
 enum Step {
     Collect,
     States(usize),
@@ -187,7 +187,7 @@ impl Making {
         Step::States(0)
     }
 
-    /// How some of them stand; the worst of its servers counts for a name.
+    /// Looks at the state of some names; the worst of its servers counts for a name.
     fn look_at(&mut self, from: usize) -> Step {
         let to = self.pairs.len().min(from + AT_ONCE);
         for (host, name) in &self.pairs[from..to] {
@@ -318,7 +318,7 @@ impl Making {
     }
 }
 
-/// How a name stands at one server, and which certificate it wants.
+/// The state of a name at one server, and the certificate that it wants.
 fn standing(
     overview: &Overview,
     host: &Host,

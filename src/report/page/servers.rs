@@ -11,7 +11,7 @@ use crate::{
     report::Overview,
 };
 
-/// Parts that are held back which are told of one server.
+/// Parts that are held back and shown for one server.
 const MOST_PARTS: usize = 10;
 
 #[derive(Serialize)]
@@ -84,7 +84,7 @@ fn server(overview: &Overview, consumer: &Consumer) -> ServerView {
     }
 }
 
-/// How it stands, in a word and a reason.
+/// The state, in a word and a reason.
 fn state(
     overview: &Overview,
     consumer: &Consumer,

@@ -1,4 +1,4 @@
-//! How one name stands, in a word and a reason. What is wrong in several ways is told by the worst.
+//! The state of one name, in a word and a reason. Of several problems the worst is shown.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::{
     values::{CertificateName, Host},
 };
 
-/// How a name stands, the worst first.
+/// The state of a name, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
@@ -23,13 +23,13 @@ pub(super) enum Level {
     Ok,
 }
 
-/// How a name stands at one server.
+/// The state of a name at one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NameState {
     pub level: Level,
     /// In two or three words.
     pub word: &'static str,
-    /// Why; empty where there is nothing to say.
+    /// The reason; empty where there is nothing to say.
     pub why: String,
 }
 
@@ -38,7 +38,7 @@ fn state(level: Level, word: &'static str, why: impl Into<String>) -> NameState 
     NameState { level, word, why }
 }
 
-/// How a site stands at its proxy.
+/// The state of a site at its proxy.
 pub(super) fn of_site(
     overview: &Overview,
     host: &Host,
@@ -56,7 +56,7 @@ pub(super) fn of_site(
     }
 }
 
-/// How a name stands at a server that uses its certificate.
+/// The state of a name at a server that uses its certificate.
 pub(super) fn of_use(
     overview: &Overview,
     host: &Host,
@@ -73,7 +73,7 @@ pub(super) fn of_use(
     of_certificate(overview, host, &used.certificate)
 }
 
-/// What is wrong with how it is served.
+/// The problem with the way it is served.
 fn of_proxy(overview: &Overview, host: &Host, proxy: &Consumer, site: &Site) -> Option<NameState> {
     let name = &proxy.name;
     if !proxy.running {
@@ -130,7 +130,7 @@ fn of_proxy(overview: &Overview, host: &Host, proxy: &Consumer, site: &Site) -> 
     }
 }
 
-/// Whether nobody behind a path of it takes requests.
+/// True if no container behind a path of it takes requests.
 fn takes_nothing(site: &Site) -> bool {
     match &site.content {
         SiteContent::Redirect(_) => false,
@@ -138,7 +138,7 @@ fn takes_nothing(site: &Site) -> bool {
     }
 }
 
-/// How the certificate that is wanted for it stands.
+/// The state of the certificate that is wanted for it.
 fn of_certificate(overview: &Overview, host: &Host, wanted: &CertificateName) -> NameState {
     let subject = Subject::Certificate(wanted.clone());
     let failure = overview.failure(&subject);
@@ -172,7 +172,7 @@ fn of_certificate(overview: &Overview, host: &Host, wanted: &CertificateName) ->
     }
 }
 
-/// What clients find wrong with the certificate that is served.
+/// The problem that clients have with the certificate that is served.
 fn wrong_with(overview: &Overview, host: &Host, held: &HeldCertificate) -> Option<NameState> {
     if held.not_after <= overview.now {
         let why = format!("the certificate ended at {}", held.not_after);

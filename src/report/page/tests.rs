@@ -23,7 +23,7 @@ fn seen(overview: Overview, path: &str, query: &str) -> (u16, String, usize) {
     (page.status, text, steps)
 }
 
-/// What a reader sees, in one line.
+/// The words of a page for a reader, in one line.
 fn words(html: &str) -> String {
     let body = html.split_once("<main").expect("it has a main part").1;
     let mut words = String::new();

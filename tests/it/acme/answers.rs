@@ -1,4 +1,4 @@
-//! What a CA says that differs from what was asked, or from what it said before: its directory, profiles, orders.
+//! Answers of a CA that differ from what was asked, or from its earlier ones: its directory, profiles, orders.
 
 use std::{
     rc::Rc,
@@ -29,19 +29,19 @@ use crate::support::{
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// What makes a directory of Pebble's list a profile.
+/// The change that makes a directory of Pebble's list a profile.
 const LISTED: (&str, &str) = (
     r#""externalAccountRequired""#,
     r#""profiles": {"shortlived": "six days"}, "externalAccountRequired""#,
 );
 
-/// What makes an order of Pebble's one of that profile.
+/// The change that makes an order of Pebble's one of that profile.
 const OF_PROFILE: (&str, &str) = (
     r#""identifiers""#,
     r#""profile": "shortlived", "identifiers""#,
 );
 
-/// What makes it one of another.
+/// The change that makes it an order of another profile.
 const OF_ANOTHER: (&str, &str) = (r#""identifiers""#, r#""profile": "classic", "identifiers""#);
 
 fn profile(text: &str) -> Profile {

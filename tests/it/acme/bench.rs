@@ -1,4 +1,4 @@
-//! What stands in for the rest of the program beside the CA's adapter, and a real CA to set it upon.
+//! The stand-ins for the rest of the program beside the CA's adapter, and a real CA to set it upon.
 
 use std::{
     cell::{Cell, RefCell},
@@ -40,9 +40,9 @@ pub struct AccountsOnly {
     pub accounts: RefCell<BTreeMap<String, Secret>>,
     /// Everything that was kept, in order.
     pub kept: RefCell<Vec<String>>,
-    /// What another process keeps there once somebody has looked.
+    /// The account that another process keeps there after somebody has looked.
     pub meanwhile: RefCell<Option<Secret>>,
-    /// How often something can still be kept; always where it does not say.
+    /// Number of times that something can still be kept; always where it is none.
     pub room: Cell<Option<usize>>,
 }
 
@@ -113,7 +113,7 @@ impl Clock for RealClock {
 pub struct MovedClock {
     pub now: Cell<Timestamp>,
     pub slept: RefCell<Vec<Duration>>,
-    /// How far somebody sets the time of day back during the next pause.
+    /// Time by which somebody sets the time of day back during the next pause.
     pub set_back: Cell<Duration>,
 }
 
@@ -146,7 +146,7 @@ impl Clock for MovedClock {
 pub struct Webroot {
     pub port: u16,
     responses: Arc<Mutex<BTreeMap<String, String>>>,
-    /// Whether it lets whoever asks wait.
+    /// True if it lets its clients wait.
     pub is_held: Arc<AtomicBool>,
 }
 
@@ -284,13 +284,13 @@ impl Bench {
     }
 }
 
-/// How many requests an issuance took, where the CA was done at the second look at the order: each time that it was not
+/// Number of requests of an issuance, where the CA was done at the second look at the order: each time that it was not
 /// done yet costs one look more.
 pub fn counted(requests: &[String]) -> usize {
     requests.len() - looks(requests) + 2
 }
 
-/// How many of these requests are looks at an order.
+/// Number of these requests that are looks at an order.
 pub fn looks(requests: &[String]) -> usize {
     requests
         .iter()

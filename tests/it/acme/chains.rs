@@ -15,7 +15,7 @@ use super::bench::{Bench, RealClock, asked, check};
 use crate::support::{canned::Reply, fake_ca::Twist, front::Front, pebble::Behaviour};
 
 thread_local! {
-    /// What was told of chains in this test: the roots that there are, and what was wrong.
+    /// The remarks about chains in this test: the roots that there are, and the problem.
     static MISSING: RefCell<Vec<(Vec<String>, Option<String>)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -28,7 +28,7 @@ fn keep(remark: Remark) {
     }
 }
 
-/// What was told since this was asked last.
+/// The remarks since the last call.
 fn missing() -> Vec<(Vec<String>, Option<String>)> {
     MISSING.take()
 }

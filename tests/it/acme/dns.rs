@@ -115,7 +115,7 @@ async fn withdraw(responder: &RecordResponder, challenge: &Challenge) {
     assert!(faults.is_empty(), "{faults:?}");
 }
 
-/// Why a record can't be set.
+/// The reason why a record can't be set.
 async fn refused(responder: &RecordResponder, host: &str) -> String {
     let set = responder.publish(&at_home(), &challenge(host, "one")).await;
     set.expect_err("it can't be set").to_string()
@@ -312,6 +312,27 @@ async fn a_wildcard_its_apex_and_another_name_are_on_one_certificate_and_no_reco
     assert_eq!(names(execute(&ports, &mut action).await), asked);
     for name in [NAME, "_acme-challenge.mail.shop.example"] {
         assert_eq!(knot.asked(name, "TXT"), [""; 0], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_can_not_be_set_takes_those_away_that_were() {
+    let knot = Knot::start(&[("shop.example", "")]);
+    let bench = bench(&knot).await;
+    // In whichever order the CA names them, the one that can be set comes first once.
+    for (good, bad) in [
+        ("a.shop.example", "z.elsewhere"),
+        ("z.shop.example", "a.elsewhere"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = ports_with(&bench, folder.path(), usual(&knot));
+        let mut action = by_dns(folder.path(), &[good, bad], &ports, Duration::ZERO);
+        let attempt = execute(&ports, &mut action).await.result.unwrap_err();
+        let expected = format!("can't set the TXT record _acme-challenge.{bad} by [dns.home]: ");
+        let problem = attempt.problem.unwrap();
+        assert!(problem.starts_with(&expected), "{problem}");
+        let name = format!("_acme-challenge.{good}");
+        assert_eq!(knot.asked(&name, "TXT"), [""; 0]);
     }
 }
 

@@ -43,7 +43,7 @@ pub fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
     (authority.unwrap(), clock)
 }
 
-/// How an order at a server that answers everything with `reply` fails.
+/// The failure of an order at a server that answers everything with `reply`.
 async fn failure(reply: Reply) -> (String, AuthorityError) {
     let server = Canned::start(move |_, _, _| reply.clone()).await;
     let failed = authority_at(&server)
@@ -270,7 +270,7 @@ async fn order_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) {
     }
 }
 
-/// What a process has that was just started with this e-mail address.
+/// The authority of a process that was just started with this e-mail address.
 fn started_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) -> AcmeAuthority {
     let settings = AcmeSettings {
         ca_root_pem: Some(ca.server.root.clone()),

@@ -1,4 +1,5 @@
-//! What a CA is not asked: while it wants to be left alone, more often than it takes, and by a clock that was set meanwhile.
+//! Requests that a CA does not get: while it wants to be left alone, more often than it takes, and by a clock that was
+//! set meanwhile.
 
 use std::{fs, rc::Rc, time::Duration};
 
@@ -112,7 +113,7 @@ async fn no_more_new_orders_are_sent_in_a_second_than_there_may_be() {
     }
 }
 
-/// What is written down on disk.
+/// The entries on disk.
 fn written(folder: &std::path::Path) -> Vec<Counted> {
     let text = fs::read_to_string(folder.join("state/ledger.jsonl")).unwrap_or_default();
     let entries = text.lines().map(|line| serde_json::from_str(line).unwrap());

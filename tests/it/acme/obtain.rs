@@ -116,7 +116,7 @@ async fn attempt_through<const N: usize>(
     }
 }
 
-/// What comes of one try.
+/// The outcome of one try.
 async fn outcome<const N: usize>(
     ports: &Ports,
     folder: &Path,
@@ -135,7 +135,7 @@ async fn outcome_for<const N: usize>(
     execute(ports, &mut Action::Obtain(Box::new(obtain))).await
 }
 
-/// What comes of one try that was planned at this time.
+/// The outcome of one try that was planned at this time.
 pub async fn outcome_planned(ports: &Ports, folder: &Path, at: Timestamp) -> Outcome {
     let obtain = obtaining(folder, &["shop.example"], [], at);
     execute(ports, &mut Action::Obtain(Box::new(obtain))).await

@@ -1,4 +1,4 @@
-//! What a CA is told of the certificate that a new one takes the place of, and what it may have against that.
+//! The name of the replaced certificate in an order, and the objections that a CA may have to it.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{bench::asked, faults::authority_at};
 use crate::support::canned::{Asked, Canned, Reply};
 
-/// What a CA makes of an order that replaces something.
+/// The reaction of a CA to an order that replaces something.
 #[derive(Clone, Copy, PartialEq)]
 enum Mood {
     Takes,
@@ -25,7 +25,7 @@ enum Mood {
     HasLostUs,
 }
 
-/// What each new order was said to replace.
+/// The certificates that new orders replace, by their own words.
 type Told = Arc<Mutex<Vec<Option<String>>>>;
 
 fn told(asked: &Asked) -> Option<String> {

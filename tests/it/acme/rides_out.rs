@@ -34,7 +34,7 @@ use crate::support::{
     pebble::Behaviour,
 };
 
-/// What comes in the place of an answer.
+/// A thing that comes in the place of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Blip {
     /// Nothing: the connection is cut before the CA hears of it.

@@ -103,7 +103,7 @@ impl Servers {
         None
     }
 
-    /// What is shown of responses at this moment.
+    /// Number of responses that are shown at this moment.
     fn shown(&self) -> usize {
         let folder = self
             .folder

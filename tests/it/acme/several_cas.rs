@@ -102,7 +102,7 @@ struct World {
     clock: Rc<AheadClock>,
     /// The directories of those who were asked.
     asked: Vec<String>,
-    /// What was told of another CA.
+    /// The remarks about another CA.
     told: Vec<String>,
     _folder: TempDir,
 }

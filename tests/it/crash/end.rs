@@ -1,5 +1,5 @@
-//! What there is when all is done, so that two ends can be compared: every path with what varies by chance made plain,
-//! and what is in the files that a server reads.
+//! The files and answers when all is done, so that two ends can be compared: every path with what varies by chance made
+//! plain, and the text of the files that a server reads.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -15,10 +15,10 @@ use super::world::World;
 /// Each path, or what else there is, with what is in it, and how often.
 pub type End = BTreeMap<String, usize>;
 
-/// What a daemon has asked CAs about renewals: `once`, which the others are compared with, asks nothing.
+/// The file of a daemon's requests about renewals: `once`, with which the others are compared, asks nothing.
 const ASKED: &str = "state/renewals.json";
 
-/// How a world looks now; `hosts` are those that should be served with the certificate that is held.
+/// The present state of a world; `hosts` are those that should be served with the certificate that is held.
 pub async fn end(world: &World, hosts: &[&str]) -> End {
     let mut found = End::new();
     for inner in ["conf.d", "state"] {
@@ -167,7 +167,7 @@ pub fn plain(path: &str) -> String {
     path.split('/').map(plain).collect::<Vec<_>>().join("/")
 }
 
-/// What differs, for people.
+/// The difference, for people.
 pub fn difference(wanted: &End, found: &End) -> String {
     let lines = |one: &End, other: &End, sign: &str| {
         let differing = one

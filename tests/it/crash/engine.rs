@@ -46,7 +46,7 @@ const STARTED_ONCE_MORE: &str = "2026-01-03T00:00:00Z";
 pub struct Cut {
     /// Which of its signals, from 1 on.
     pub number: u32,
-    /// Whether nginx gets it all the same; else the engine ended, too.
+    /// True if nginx gets it all the same; otherwise the engine ended, too.
     pub arrives: bool,
     /// The program.
     pub process: u32,
@@ -123,7 +123,7 @@ impl Engine {
         self.machine.cut.set(cut);
     }
 
-    /// How many signals were asked for since then.
+    /// Number of signals that were asked for since then.
     pub fn signals(&self) -> u32 {
         self.machine.signals.get()
     }

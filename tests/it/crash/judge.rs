@@ -1,4 +1,4 @@
-//! What must not have happened, however the program was spoilt.
+//! The judgement of events that must not have happened, however the program was spoilt.
 
 use std::{fs, path::PathBuf};
 
@@ -8,7 +8,7 @@ use super::{
     world::World,
 };
 
-/// How it was before the program was spoilt.
+/// The state before the program was spoilt.
 pub struct Before {
     scenario: Scenario,
     /// The version of the certificate that is served.
@@ -28,13 +28,13 @@ impl Before {
         }
     }
 
-    /// Whether the order is on record, or what came of it is.
+    /// True if the order is on record, or its outcome is.
     pub fn is_ordered(&self, world: &World) -> bool {
         json(&world.path("state/orders/shop.example/order.json"))["url"].is_string()
             || live(world) != self.live
     }
 
-    /// What is not as it has to be when all is done. `ordered`: whether the order was on record when the program ended.
+    /// The faults that remain when all is done. `ordered` is true if the order was on record when the program ended.
     pub async fn wrong(&self, world: &World, wanted: &End, ordered: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         let found = end(world, &[SHOP]).await;

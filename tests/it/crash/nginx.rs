@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use super::engine::signal;
 use crate::support::program::SOON;
 
-/// How often is looked whether it is as far as it should be.
+/// Time between two looks for the wanted state.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Ends when dropped.

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use super::{engine::Cut, spoil::MAKING, world::World};
 use crate::support::program::{Program, binary};
 
-/// What is done to the program, and at which of its calls.
+/// The damage to the program, and the call at which it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spoil {
     /// It is killed before a call to the system, named as strace names it on x86-64.
@@ -47,7 +47,7 @@ const KILLED: &str = "+++ killed by SIG";
 /// Strace stops the program at no other calls, which is cheaper. Its 6.1 kills nobody so.
 const ONLY_THESE: &str = "--seccomp-bpf";
 
-/// What is wrong with a disk.
+/// A fault of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Full,
@@ -64,7 +64,7 @@ impl Fault {
         }
     }
 
-    /// What the system calls it.
+    /// The system's name for it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Full => "No space left on device",
@@ -73,11 +73,11 @@ impl Fault {
     }
 }
 
-/// How a run ended.
+/// The end of a run.
 pub struct Ended {
     /// The exit code; none when it was killed.
     pub code: Option<i32>,
-    /// What it logged.
+    /// Its log.
     pub log: String,
     /// The call that was spoilt, as strace prints it; none when there were not so many.
     pub spoilt: Option<String>,

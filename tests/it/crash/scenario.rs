@@ -1,4 +1,4 @@
-//! What the program is in the middle of when it is spoilt. Each scenario can begin again and again in one world.
+//! The scenarios in the middle of which the program is spoilt. Each scenario can begin again and again in one world.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use super::{
     world::World,
 };
 
-/// What is going on.
+/// The work under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
     /// A first certificate: port 80, the order, TLS, and what comes last.
@@ -48,7 +48,7 @@ impl Scenario {
         world.restore().await;
     }
 
-    /// What is wanted before it begins.
+    /// Makes the wish that it needs before it begins.
     fn wish_before(self, world: &World) {
         match self {
             Self::First => world.engine.remove("shop"),
@@ -74,19 +74,19 @@ impl Scenario {
         }
     }
 
-    /// How the program ends when nothing is left to do: the site that is refused is complained about.
+    /// The exit code of the program when nothing is left to do: there is a complaint about the site that is refused.
     pub fn code(self) -> i32 {
         if self == Self::RollBack { 3 } else { 0 }
     }
 
-    /// Whether that end is reached.
+    /// True if that end is reached.
     pub fn is_done(self, world: &World) -> bool {
         let record = json(&world.path("state/deployed/proxy/record.json"));
         self != Self::RollBack
             || record["installed"]["trial"]["refused"]["quaymaster-bad.example.conf"].is_object()
     }
 
-    /// How many certificates are ordered.
+    /// Number of certificates that are ordered.
     pub fn orders(self) -> usize {
         match self {
             Self::First | Self::Replacement => 1,
@@ -94,12 +94,12 @@ impl Scenario {
         }
     }
 
-    /// How many accounts are registered.
+    /// Number of accounts that are registered.
     pub fn accounts(self) -> usize {
         usize::from(self == Self::First)
     }
 
-    /// What is there when an undisturbed run is over.
+    /// The end of an undisturbed run.
     pub async fn undisturbed(self, world: &World) -> End {
         self.prepare(world).await;
         self.begin(world);

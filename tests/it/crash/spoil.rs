@@ -18,14 +18,14 @@ use super::{
     world::World,
 };
 
-/// How many worlds are spoilt at the same time: most of the time of each is waited for what nginx shows.
+/// Number of worlds that are spoilt at the same time: most of the time of each is waited for what nginx shows.
 const WORLDS: usize = 16;
 
-/// How often it is tried to hit each call. Those at paths that are made by chance are hit by number, which depends on what
-/// else is written meanwhile.
+/// Number of tries to hit each call. Calls at paths that are made by chance are hit by number, which depends on other
+/// writes meanwhile.
 const ROUNDS: usize = 200;
 
-/// How far from the number that a call had last it is looked for, round after round.
+/// Distances from a call's last number at which it is looked for, round after round.
 const NEAR: [i32; 7] = [0, 1, -1, 2, -2, 3, -3];
 
 /// The calls by which a file or folder is made, and made to last: by path in our own folders, by handle in those that
@@ -44,7 +44,7 @@ pub const MAKING: [&str; 8] = [
 /// A world that can be spoilt again and again.
 pub struct Ready {
     pub world: World,
-    /// What is there when an undisturbed run is over.
+    /// The end of an undisturbed run.
     pub wanted: End,
 }
 
@@ -65,7 +65,7 @@ enum Open {
     These(VecDeque<Aim>),
 }
 
-/// What comes next, and what was found.
+/// The next cases, and the findings.
 #[derive(Default)]
 pub struct Cases {
     open: Vec<(Spoil, Open)>,
@@ -95,7 +95,7 @@ impl Cases {
             .retain(|(open, calls)| *open != spoil || matches!(calls, Open::These(_)));
     }
 
-    /// How many calls were spoilt like this.
+    /// Number of calls that were spoilt like this.
     pub fn count(&self, spoil: Spoil) -> usize {
         self.spoilt.iter().filter(|(how, _)| *how == spoil).count()
     }
@@ -171,7 +171,7 @@ pub async fn fail_everywhere(scenario: Scenario) -> Cases {
     cases.into_inner().end(scenario, &spoils)
 }
 
-/// How often each call is to be spoilt, and how.
+/// Number of times that each call is to be spoilt, and the faults.
 type Wanted = BTreeMap<String, (usize, Vec<Fault>)>;
 
 fn wanted(calls: Vec<Call>) -> Wanted {
@@ -196,7 +196,7 @@ fn never_hit(open: &[(Spoil, Vec<&Call>)]) -> String {
 
 /// A call that makes something in the program's folders.
 struct Call {
-    /// How it is hit in another run.
+    /// The aim with which it is hit in another run.
     aim: Aim,
     /// Its name, and what it makes, without what varies by chance; and which one at its path, where it is aimed at by path.
     what: String,
@@ -240,8 +240,8 @@ async fn calls(scenario: Scenario, world: &World) -> Vec<Call> {
     calls
 }
 
-/// What a call in strace's words does to the program's folders, without what varies by chance; nothing when it is about
-/// anything else.
+/// The effect of a call in strace's words on the program's folders, without what varies by chance; none when it is
+/// about anything else.
 pub fn what(world: &World, line: &str) -> Option<String> {
     let (_, call) = line.split_once(' ')?;
     let (name, _) = call.trim_start().split_once('(')?;
@@ -256,7 +256,7 @@ fn which(what: String, aim: &Aim) -> String {
     }
 }
 
-/// What a call is about, below the folder of the world.
+/// The path of a call, below the folder of the world.
 fn path(world: &World, line: &str) -> Option<String> {
     let (_, call) = line.split_once(' ')?;
     let (name, arguments) = call.trim_start().split_once('(')?;
@@ -374,7 +374,7 @@ async fn spoil_once(
     }
 }
 
-/// What is wrong with how a spoilt run ended: killed it has to be, or to go on and to tell what the disk did not take.
+/// The fault in the end of a spoilt run: it has to be killed, or to go on and to report what the disk did not take.
 fn is_badly_ended(spoil: Spoil, code: Option<i32>, log: &str) -> Option<String> {
     let Spoil::Fail(_, fault) = spoil else {
         return code.map(|code| format!("it was not killed, and ended with {code}"));

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::support::{fake_engine::local, program::Program};
 
-/// How many worlds are spoilt at the same time.
+/// Number of worlds that are spoilt at the same time.
 const WORLDS: usize = 5;
 
 /// Where the daemon is killed, as parts of all calls of that name that an undisturbed one makes: what it does is the same
@@ -34,7 +34,7 @@ const KILLS: [(&str, u32, u32); 8] = [
     ("connect", 2, 3),
 ];
 
-/// How long the daemon may take to end up where it should: the pause after a try that was cut off, and the work.
+/// Time within which the daemon should reach its end: the pause after a try that was cut off, and the work.
 const ENDS_UP_WITHIN: Duration = Duration::from_secs(180);
 
 /// For so long nothing more may happen.
@@ -90,7 +90,7 @@ async fn stop(program: &mut Program) -> Result<(), String> {
     }
 }
 
-/// How many calls of a name, and how many signals, an undisturbed daemon makes.
+/// The calls of an undisturbed daemon, by name, and the number of its signals.
 async fn calls(scenario: Scenario, ready: &Ready) -> (Vec<String>, u32) {
     let Ready { world, wanted } = ready;
     scenario.prepare(world).await;

@@ -32,24 +32,24 @@ use crate::support::pebble::{Behaviour, Pebble};
 /// first new one has answered.
 const STEADY: u32 = 10;
 
-/// How often a site is looked at. What a start breaks mostly stays broken until the next; a shorter gap is seen by chance,
-/// but each scenario runs some hundred times.
+/// Time between two looks at a site. A site that a start breaks mostly stays broken until the next; a shorter gap is
+/// seen by chance, but each scenario runs some hundred times.
 const WATCHED_EVERY: Duration = Duration::from_millis(100);
 
-/// How often it is started again until nothing is left to do: what was cut off, what it held back, and one more.
+/// Number of starts until nothing is left to do: for the work that was cut off, for what it held back, and one more.
 const STARTS: usize = 6;
 
 /// The longest pause that it may make before it tries again what was cut off or what a disk did not take.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What the program writes, and what is kept of it to begin again from.
+/// The folders that the program writes, and that are kept to begin again from.
 const WRITTEN: [&str; 2] = ["state", "conf.d"];
 const KEPT: &str = "before";
 
 /// Ports below those that the system hands out by itself, so that nobody gets one between our look and nginx's.
 const PORTS: Range<u16> = 12_000..28_000;
 
-/// How many of them one process has for itself, as long as it runs.
+/// Number of ports that one process has for itself, as long as it runs.
 const PORTS_EACH: u16 = 500;
 
 /// The first of this process's ports, and the lock that says so to others.
@@ -218,7 +218,7 @@ impl World {
         Ok(())
     }
 
-    /// How many requests the CA got at this path.
+    /// Number of requests that the CA got at this path.
     pub fn asked(&self, path: &str) -> usize {
         let wanted = format!("POST {path}");
         self.pebble
@@ -228,7 +228,7 @@ impl World {
             .count()
     }
 
-    /// What nginx shows of a host at port 80.
+    /// The page of a host that nginx shows at port 80.
     pub async fn page(&self, host: &str) -> Result<Page, String> {
         self.probe
             .page(self.http, host, "/")
@@ -317,7 +317,7 @@ fn free_port() -> SocketAddr {
     }
 }
 
-/// What stands behind all sites; returns its port.
+/// Starts the app behind all sites; returns its port.
 async fn start_app() -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -132,7 +132,7 @@ fn write(stack: &Stack, folder: &Path) {
     }
 }
 
-/// What the test adds: names, the stack's network, and what certbot trusts.
+/// The additions of the test: names, the stack's network, and the root that certbot trusts.
 fn beside(stack: &Stack) -> String {
     let service = |name: &str, what: &str| {
         let called = stack.named(what);

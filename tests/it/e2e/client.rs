@@ -1,4 +1,4 @@
-//! What a visitor sees: one new connection a request, verified against the CA's root and nothing else.
+//! A visitor: one new connection a request, verified against the CA's root and nothing else.
 
 use std::{
     collections::BTreeSet,

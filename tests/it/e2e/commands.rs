@@ -1,4 +1,4 @@
-//! What people type when something is wrong: `explain`, `check`, `renew`, on the real stack.
+//! The commands that people type when something is wrong: `explain`, `check`, `renew`, on the real stack.
 
 use std::process::Output;
 

@@ -10,7 +10,7 @@ use super::{
     stack::{ECHO, Setup, Stack},
 };
 
-/// How many are made at the same time.
+/// Number of them that are made at the same time.
 const AT_ONCE: usize = 8;
 
 #[test]

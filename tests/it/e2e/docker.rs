@@ -17,7 +17,7 @@ pub fn run(words: &[&str]) -> Output {
         .expect("the docker command is there")
 }
 
-/// What it prints, or what it complains about.
+/// Its output, or its complaint.
 pub fn try_docker(words: &[&str]) -> Result<String, String> {
     let Output {
         status,
@@ -34,7 +34,7 @@ pub fn try_docker(words: &[&str]) -> Result<String, String> {
     }
 }
 
-/// What it prints; it must succeed.
+/// Its output; it must succeed.
 pub fn docker(words: &[&str]) -> String {
     try_docker(words).unwrap_or_else(|problem| panic!("{problem}"))
 }

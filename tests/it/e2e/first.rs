@@ -134,7 +134,7 @@ fn who_returns_is_known(stack: &Stack, host: &str) {
     assert!(seen.contains("Reused, TLSv1.2"), "{seen}");
 }
 
-/// What the engine counts, what quaymaster tells, and what it has proven are the same.
+/// Checks that the engine's count of signals, quaymaster's own and the number of proofs are the same.
 fn each_signal_was_proven(stack: &Stack) {
     let lines = stack.log();
     let order: Vec<_> = lines

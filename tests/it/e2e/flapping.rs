@@ -8,12 +8,13 @@ use super::{
     visits::Visits,
 };
 
-/// How often it has to restart: in the half minute that the engine needs for it, two signals for each end and each failed
-/// check would be more than are allowed.
+/// Number of restarts that it has to make: in the half minute that the engine needs for it, two signals for each end
+/// and each failed check would be more than are allowed.
 const RESTARTS: u32 = 8;
 
-/// How often the proxy may be told of two containers that never stay for 5 s, in so long. Of each: that it is there, that
-/// it is healthy, each end and return until the third end, and two more for each pause that may be over.
+/// Number of signals that the proxy may get because of two containers that never stay for 5 s, in so long. For each
+/// container: one when it is there, one when it is healthy, one for each end and return until the third end, and two
+/// more for each pause that may be over.
 fn allowed(length: Duration) -> usize {
     let ends = [5, 15, 35, 75, 155, 315, 615];
     let over = ends
@@ -22,7 +23,7 @@ fn allowed(length: Duration) -> usize {
     2 * (2 + 5 + 2 * over.count())
 }
 
-/// What the status says of the one container of a site that comes and goes; null while it takes traffic.
+/// The status of the one container of a site that comes and goes; null while it takes traffic.
 fn waits(stack: &Stack, host: &str, what: &str) -> serde_json::Value {
     let status = stack.status();
     let mut sites = status["sites"].as_array().unwrap().iter();
@@ -32,7 +33,7 @@ fn waits(stack: &Stack, host: &str, what: &str) -> serde_json::Value {
     })
 }
 
-/// What a command of quaymaster prints, whatever it thinks of it.
+/// The output of a command of quaymaster, whatever its exit code.
 fn prints(stack: &Stack, words: &[&str]) -> String {
     let name = stack.named("quaymaster");
     let output = run(&[&["exec", &name, "/quaymaster"], words].concat());

@@ -1,5 +1,5 @@
-//! What a grant adds: the proxy's own tool looks at files before it is told of them, and it is told by words or a
-//! restart.
+//! Additions by a grant: the proxy's own tool looks at files before the proxy reloads, and the proxy reloads by a
+//! command or a restart.
 
 use super::{
     docker::{docker, field, is_so, logs, wait},

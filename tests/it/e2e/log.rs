@@ -30,7 +30,7 @@ pub fn lines(text: &str) -> Vec<Line> {
     text.lines().map(line).collect()
 }
 
-/// How many there are of an event.
+/// Number of times that an event happened.
 pub fn count(lines: &[Line], event: &str) -> usize {
     lines.iter().filter(|line| line.event == event).count()
 }

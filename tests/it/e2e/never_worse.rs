@@ -1,4 +1,5 @@
-//! What a proxy does not take: it keeps what it had, one bad part is held back alone, and everything else goes live.
+//! Files that a proxy does not take: it keeps what it had, one bad part is held back alone, and everything else becomes
+//! live.
 
 use std::{thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What is shown before anything is done.
+//! Forecasts before anything is done.
 
 use serde_json::Value;
 

@@ -1,10 +1,10 @@
-//! What somebody sees who runs a command on a terminal.
+//! The progress that a user sees who runs a command on a terminal.
 
 use std::process::Output;
 
 use super::stack::{Setup, Stack};
 
-/// What moves on a terminal, where no colours are wanted.
+/// The character that begins a movement on a terminal, where no colours are wanted.
 const ESCAPE: char = '\u{1b}';
 
 /// The screen that a text leaves behind, and each line that was taken from it again.

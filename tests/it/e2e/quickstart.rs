@@ -27,7 +27,7 @@ const STATIC: &str = "static.example";
 /// Requests for one site; what is shown by less is little, even on a busy machine.
 const FEWEST: usize = 100;
 
-/// What a test needs besides what people copy: a place for templates, and a log for machines.
+/// The additions of a test to what people copy: a place for templates, and a log for machines.
 const OVERRIDE: &str = "
 services:
   quaymaster:
@@ -109,7 +109,7 @@ impl Copy {
         )
     }
 
-    /// What the daemon says of itself, once it is at rest and nothing is wrong.
+    /// The daemon's own status, once it is at rest and there is no problem.
     #[track_caller]
     pub fn wait_until_all_is_well(&self) -> Value {
         let quaymaster = self.container("quaymaster").unwrap();
@@ -134,7 +134,7 @@ impl Copy {
         )
     }
 
-    /// How often a certificate was obtained from the CA.
+    /// Number of times that a certificate was obtained from the CA.
     pub fn orders(&self, name: &str) -> usize {
         let said = logs(&self.container("quaymaster").unwrap());
         let obtained = format!(" {name}: certificate obtained from ");
@@ -157,7 +157,7 @@ struct Quickstart {
     at: SocketAddr,
     visitor: Visitor,
     visits: Mutex<Option<Visits>>,
-    /// What the test itself has done, and when.
+    /// The deeds of the test itself, and their times.
     deeds: Mutex<Vec<String>>,
     _place: File,
 }
@@ -403,7 +403,8 @@ struct Outage {
 }
 
 impl Outage {
-    /// Whether a request met it: it was under way after the stop, and began before anybody was answered after the start.
+    /// True if a request met it: it was under way after the stop, and began before any request was answered after the
+    /// start.
     fn explains(&self, visit: &Visit, all: &[Visit]) -> bool {
         let answered = all
             .iter()
@@ -555,7 +556,7 @@ fn the_quickstart_s_sites_are_served_while_its_proxy_s_own_configuration_is_brok
     quickstart.end(None);
 }
 
-/// What happens to a third app.
+/// A thing that happens to a third app.
 enum Deed {
     Comes(&'static str),
     Changes(&'static str),

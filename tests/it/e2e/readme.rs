@@ -129,7 +129,7 @@ fn with_images(text: String) -> String {
     })
 }
 
-/// What this stack adds: its CA, its network, its names.
+/// The additions of this stack: its CA, its network, its names.
 fn beside(stack: &Stack) -> String {
     let (network, prefix) = (stack.network(), stack.key(""));
     let service = |name: &str| {
@@ -158,7 +158,7 @@ pub struct Project<'a> {
 }
 
 impl Project<'_> {
-    /// Whether it went well, and what was said. Compose is a plug-in of docker on newer machines.
+    /// True if it succeeded, and its output. Compose is a plug-in of docker on newer machines.
     pub fn compose(&self, words: &[&str]) -> (bool, String) {
         let plugin = Command::new("docker")
             .args(["compose", "version"])

@@ -24,14 +24,15 @@ use super::{
 /// For anything that takes a second or two on a machine with nothing else to do.
 pub const SOON: Duration = Duration::from_secs(120);
 
-/// What each new proxy is told once besides: its gate, what passes through that, and to refuse names that nobody has.
-/// Debian's own default site is in the way of one of the two files for the latter, which costs a signal more.
+/// Number of signals that each new proxy gets once in addition: for its gate, for what passes through that, and to
+/// refuse names that nobody has. Debian's own default site is in the way of one of the two files for the latter, which
+/// costs a signal more.
 pub const KNOBS: usize = 5;
 
 /// Stacks at the same time, over all test processes: more would only wait for each other on two cores.
 const AT_ONCE: usize = 3;
 
-/// What everything of ours bears, so that it can be found again. Not under quaymaster's own prefix, which it reads.
+/// The label on everything of ours, so that it can be found again. Not under quaymaster's own prefix, which it reads.
 pub const MARK: &str = "quaymaster-test-e2e";
 
 pub const NGINX: &str = "quaymaster-example-nginx";
@@ -73,12 +74,12 @@ pub fn quaymaster_image() -> String {
     std::env::var("QUAYMASTER_TEST_IMAGE").unwrap_or_else(|_| "quaymaster".to_owned())
 }
 
-/// What is different from the usual.
+/// The differences from the usual setup.
 #[derive(Default)]
 pub struct Setup {
     /// Labels begin with `quaymaster`, as everybody's do; then other stacks of this engine are seen, too.
     pub default_prefix: bool,
-    /// How long certificates live.
+    /// The life of certificates.
     pub life: Option<Duration>,
     /// The network has IPv6, too.
     pub ipv6: bool,
@@ -352,7 +353,7 @@ impl Stack {
         run(&[&ours[..], &options, more, &[&image], words].concat())
     }
 
-    /// What the daemon's `status --format json` says.
+    /// The output of the daemon's `status --format json`.
     pub fn status(&self) -> serde_json::Value {
         self.try_status().expect("the daemon tells how it is")
     }
@@ -484,12 +485,12 @@ impl Stack {
         serde_json::from_str(&try_docker(&words).ok()?).ok()
     }
 
-    /// How often the proxy was told by SIGHUP, as the engine tells.
+    /// Number of SIGHUPs to the proxy, as the engine counts them.
     pub fn hangups(&self) -> usize {
         self.signals.sent(&self.named("proxy"), "1")
     }
 
-    /// How often the CA was asked for an order.
+    /// Number of requests to the CA for an order.
     pub fn orders(&self) -> usize {
         let asked = "POST /order-plz -> calling handler()";
         logs(&self.named("pebble"))

@@ -1,4 +1,4 @@
-//! What quaymaster needs and does not have: agreement, an engine, a CA.
+//! Things that quaymaster needs and does not have: agreement, an engine, a CA.
 
 use std::{
     io::{BufRead, BufReader, Read},

@@ -21,7 +21,7 @@ fn start(id: &str) -> String {
     )
 }
 
-/// What an error says, without the socket's path, which is another one each time.
+/// The words of an error, without the socket's path, which differs each time.
 fn told(error: &EngineError, fake: &Fake) -> String {
     error
         .to_string()

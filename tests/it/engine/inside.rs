@@ -54,7 +54,7 @@ impl App {
         }
     }
 
-    /// What a user of it reads in a file; nothing where that can't be read.
+    /// The text of a file as a user of it reads it; none where it can't be read.
     fn read(&self, user: &str, file: &str) -> String {
         let script = format!("while read -r line; do echo \"$line\"; done <{file}");
         let ran = Command::new("docker")
@@ -64,7 +64,7 @@ impl App {
         String::from_utf8(ran.stdout).unwrap()
     }
 
-    /// What it has written down, once it was told so often.
+    /// The lines that it has written, once it got so many signals.
     fn told(&self, times: usize) -> String {
         let begun = Instant::now();
         loop {
@@ -81,7 +81,7 @@ impl App {
     }
 }
 
-/// What lies in a folder of a container, by paths and where links lead: mode, owner, length and time.
+/// The files in a folder of a container, by paths and targets of links: mode, owner, length and time.
 fn listed(container: &str, folder: &str) -> BTreeMap<String, String> {
     let script = "docker cp \"$1\" - | tar -tvf - --numeric-owner --full-time";
     let listed = Command::new("sh")
@@ -105,7 +105,7 @@ impl Drop for App {
     }
 }
 
-/// What is kept between two runs of the program.
+/// The folder that is kept between two runs of the program.
 struct Place(TempDir);
 
 impl Place {

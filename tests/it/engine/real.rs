@@ -497,7 +497,7 @@ async fn a_process_that_is_not_proven_to_be_the_containers_is_signalled_by_the_e
     }
 }
 
-/// What makes a complaint necessary: an engine that behaves in another way one day needs none.
+/// The reason for a complaint: an engine that behaves in another way one day needs none.
 #[tokio::test]
 async fn the_engines_way_ends_a_restart_policy_without_a_stop_signal() {
     let engine = engine();

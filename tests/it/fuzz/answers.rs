@@ -17,7 +17,7 @@ const EVENTS: &[&str] = &[
     r#"{"status":"die","id":"2e","from":"img:1","time":1}"#,
 ];
 
-/// How often each target is tried.
+/// Number of tries of each target.
 const TURNS: u64 = 1_000;
 
 /// Kilobytes that this process, which runs other tests, too, may have had at most.

@@ -90,7 +90,7 @@ impl Chance {
         Self { state, left }
     }
 
-    /// Whether there is another turn.
+    /// True if there is another turn.
     pub fn goes_on(&mut self) -> bool {
         let goes_on = self.left > 0;
         self.left = self.left.saturating_sub(1);

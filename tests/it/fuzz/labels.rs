@@ -13,7 +13,7 @@ use quaymaster::{
 use super::chance::Chance;
 use crate::fixtures::{self, label_rules, plan_rules, volume};
 
-/// How many containers are made up.
+/// Number of containers that are made up.
 const TURNS: u64 = 500;
 
 const FINDS: &str = include_str!("finds.txt");
@@ -37,7 +37,7 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Bearer
     }
 }
 
-/// What is meant when there is a proxy, a good container, and one with these labels.
+/// The meaning of labels when there is a proxy, a good container, and one with these labels.
 fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
     let label =
         |key: &str, value: &str| BTreeMap::from([(format!("quaymaster.{key}"), value.to_owned())]);
@@ -64,7 +64,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
     )
 }
 
-/// What is written for the proxy; with `held` every name has its certificate.
+/// The files written for the proxy; with `held` every name has its certificate.
 fn files(desired: &Desired, held: bool, templates: &Templates) -> Files {
     let mut observed = Observed::default();
     observed.installed.insert(
@@ -183,7 +183,7 @@ fn whatever_labels_say() {
     assert_eq!(refused_by_nginx(&samples), Vec::<String>::new());
 }
 
-/// What nginx refuses or warns of, with the labels that led to it.
+/// The files that nginx refuses or warns of, with the labels that led to it.
 fn refused_by_nginx(samples: &[(Vec<String>, Desired, Files)]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     // Debian's own site is the default one of port 80, and no server takes two.

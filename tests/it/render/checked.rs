@@ -46,7 +46,7 @@ fn said_by(nginx: &Made) -> String {
     String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned()
 }
 
-/// How often it was told.
+/// Number of its reloads.
 fn reloads(nginx: &Made) -> usize {
     let text = said_by(nginx);
     assert!(
@@ -73,7 +73,7 @@ fn render(folder: &Path, nginx: &Made, check: &str) -> Command {
     command
 }
 
-/// What is told of a file, in the order in which it is told.
+/// The events about a file, in their order.
 fn told_of<'a>(file: &str, log: &'a str) -> Vec<&'a str> {
     let of_it = log
         .lines()

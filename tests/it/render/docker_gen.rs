@@ -13,7 +13,7 @@ fn cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker-gen")
 }
 
-/// What is printed for a template, and what is told.
+/// The output for a template, and the log.
 fn rendered(words: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(binary());
     command.current_dir(cases()).env_clear();

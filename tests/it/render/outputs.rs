@@ -126,7 +126,7 @@ impl Outputs {
     }
 }
 
-/// What labels of the test in this folder begin with: others run beside it, and see each other's containers.
+/// The beginning of the labels of the test in this folder: others run beside it, and see each other's containers.
 fn prefix(folder: &Path) -> String {
     let name = folder.file_name().unwrap().to_str().unwrap();
     let name = name.trim_start_matches('.').to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! What docker-pygen printed for templates over a recorded world, byte for byte (`tests/pygen`).
+//! The output of docker-pygen for templates over a recorded world, byte for byte (`tests/pygen`).
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::support::program::binary;
 
-/// What stands in a target before, so that it is seen whether that was kept.
+/// The text in a target before, so that it is seen whether that was kept.
 const BEFORE: &str = "as it was before";
 
 fn cases() -> PathBuf {

@@ -1,4 +1,4 @@
-//! What a file of `docker inspect` is rendered to, and how wrong usage is told.
+//! The rendering of a file of `docker inspect`, and the errors of wrong usage.
 
 use std::{
     fs,

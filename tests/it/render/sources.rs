@@ -40,7 +40,7 @@ const RECORDED: &str = concat!(
 struct Server {
     at: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
-    /// Whether `/late` is there.
+    /// True if `/late` is there.
     is_there: Arc<AtomicBool>,
 }
 

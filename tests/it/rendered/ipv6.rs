@@ -86,7 +86,7 @@ async fn sites_and_names_that_no_site_has_are_answered_over_both_families() {
     }
 }
 
-/// Why the first servers to listen on IPv6 come alone.
+/// The reason why the first servers to listen on IPv6 come alone.
 #[tokio::test]
 async fn nginx_goes_on_where_something_else_has_its_port_over_ipv6() {
     let network = Network::new();

@@ -1,5 +1,5 @@
-//! What reaches an app, and what comes back from it: the real nginx between a client that writes what it likes, and an
-//! app that shows what it was asked.
+//! The requests that reach an app, and the answers that come back from it: the real nginx between a client that writes
+//! what it likes, and an app that shows what it was asked.
 
 use std::net::SocketAddr;
 
@@ -49,7 +49,7 @@ async fn answer(mut stream: TcpStream) {
     let _ = stream.write_all(answer.as_bytes()).await;
 }
 
-/// What comes up to the empty line; none where the other end closes before.
+/// Reads up to the empty line; none where the other end closes before.
 async fn head(stream: &mut TcpStream) -> Option<String> {
     let mut data = Vec::new();
     while !data.ends_with(b"\r\n\r\n") {
@@ -96,7 +96,7 @@ fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     pairs.find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
 }
 
-/// What a request in plain text gets: for this path of a host, with these headers.
+/// The answer to a request in plain text: for this path of a host, with these headers.
 pub(super) async fn ask(nginx: &Nginx, host: &str, path: &str, headers: &str) -> Answer {
     let at = SocketAddr::new(nginx.at.ip(), 80);
     let mut stream = TcpStream::connect(at).await.unwrap();

@@ -188,7 +188,7 @@ impl Engine {
         self.command().args(words).output().unwrap()
     }
 
-    /// What the docker command prints; it must succeed.
+    /// The output of the docker command; it must succeed.
     pub fn docker(&self, words: &[&str]) -> String {
         let Output {
             status,

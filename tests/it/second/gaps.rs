@@ -1,4 +1,4 @@
-//! What the program makes of an engine that goes and comes back.
+//! Tests with an engine that stops and comes back.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// After this long without an event, nothing is asked of the engine, on a slow machine too.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// What is gone after a gap goes 30 s later; and the while that it takes to see and do it.
+/// Time until a container that vanished during a gap counts as removed; and the time that it takes to see and do it.
 const GRACE: Duration = Duration::from_secs(30);
 
 fn seen(program: &Program) -> usize {

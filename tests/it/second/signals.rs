@@ -1,4 +1,4 @@
-//! What the program makes of a server that ends of its signal.
+//! Tests with a server that ends by its signal.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -26,7 +26,7 @@ fn put_init(stage: &Stage, labels: &[&str]) {
     stage.proxy(&[&options[..], labels].concat(), &[]);
 }
 
-/// How many signals the proxy got.
+/// Number of signals that the proxy got.
 fn signals(stage: &Stage) -> usize {
     let log = stage.engine.docker(&["logs", "proxy"]);
     log.lines().filter(|line| *line == "HUP").count()

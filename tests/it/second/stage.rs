@@ -145,7 +145,7 @@ impl Stage {
         sites
     }
 
-    /// Whether just these have files, and stand in the status, and the proxy shows the app of this name behind each.
+    /// True if just these have files, and stand in the status, and the proxy shows the app of this name behind each.
     pub fn serves(&self, sites: &[&str]) -> bool {
         self.sites() == sites
             && self.told() == sites
@@ -154,7 +154,7 @@ impl Stage {
                 .all(|site| self.answer(site) == format!("200 {site}"))
     }
 
-    /// What `status.json` says; an empty object before there is one.
+    /// The content of `status.json`; an empty object before there is one.
     fn status(&self) -> Value {
         let text = fs::read_to_string(self.state().join("status.json"))
             .unwrap_or_else(|_| "{}".to_owned());
@@ -176,7 +176,7 @@ impl Stage {
         sites
     }
 
-    /// What the proxy answers for a site now: status and first line; empty when it does not answer.
+    /// The proxy's present answer for a site: status and first line; empty when it does not answer.
     pub fn answer(&self, site: &str) -> String {
         let script = format!(
             r#"exec 3<>/dev/tcp/{PROXY}/80 && printf 'GET / HTTP/1.0\r\nHost: {site}.example\r\n\r\n' >&3 && cat <&3"#

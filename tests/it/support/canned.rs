@@ -45,7 +45,7 @@ fn server_certificate_until(year: i32) -> ServerCertificate {
     }
 }
 
-/// What the server does with a request.
+/// The server's reaction to a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// Sends these bytes and closes.
@@ -136,9 +136,10 @@ pub fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     Some(text.trim())
 }
 
-/// Whether connections are taken. Closed, the port stays its own, and whoever comes is refused.
+/// The door of the server: open or shut for connections. While it is shut, the server keeps the port, and clients are
+/// refused.
 struct Door {
-    /// What is asked for, and what is so.
+    /// The wish to open or shut it, and its state.
     asked: watch::Sender<bool>,
     is_open: watch::Sender<bool>,
     _kept: TcpSocket,
@@ -238,7 +239,7 @@ impl Canned {
         }
     }
 
-    /// Whether it is to take connections, or refuses them.
+    /// True if it takes connections; otherwise it refuses them.
     pub fn is_open(&self) -> bool {
         *self.door.asked.borrow()
     }

@@ -9,7 +9,7 @@ use proptest::{
 };
 use quaymaster::desire::LABELS;
 
-/// How many there are.
+/// Number of containers.
 pub const NUMBER: usize = 200;
 
 /// Values that no label may have, or that mean nothing where they stand.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::canned::{Canned, Reply};
 
-/// What is done with a request instead of the usual.
+/// The reaction to a request instead of the usual.
 #[derive(Clone, Debug)]
 pub enum Twist {
     /// The usual.
@@ -21,7 +21,7 @@ pub enum Twist {
     Replace(Vec<(&'static str, &'static str)>),
 }
 
-/// How far the one order got.
+/// The stage that the one order reached.
 #[derive(Default)]
 struct Progress {
     seen: Vec<String>,
@@ -78,7 +78,7 @@ impl FakeCa {
         Self { server, progress }
     }
 
-    /// How often something was asked.
+    /// Number of times that something was asked.
     pub fn count(&self, asked: &str) -> usize {
         self.progress
             .lock()
@@ -89,18 +89,18 @@ impl FakeCa {
             .count()
     }
 
-    /// What the request number `index` asked.
+    /// The content of the request number `index`.
     pub fn asked(&self, index: usize) -> String {
         self.progress.lock().unwrap().seen[index].clone()
     }
 
-    /// How many requests there were.
+    /// Number of requests.
     pub fn total(&self) -> usize {
         self.progress.lock().unwrap().seen.len()
     }
 }
 
-/// What its URLs begin with, as it is asked.
+/// The beginning of its URLs, as a client asks for it.
 fn base(head: &str) -> String {
     let host = head.lines().find_map(|line| line.strip_prefix("host: "));
     format!("https://{}", host.unwrap_or_default())

@@ -15,7 +15,7 @@ use tokio::{
     task::{JoinHandle, LocalSet, yield_now},
 };
 
-/// What the fake engine sends, and what comes then.
+/// An answer of the fake engine, and the thing that comes then.
 pub struct Reply {
     bytes: Vec<u8>,
     then: Then,

@@ -22,7 +22,7 @@ use super::{
     pebble::Pebble,
 };
 
-/// How long the CA behind may take: less than whoever asks the front waits.
+/// Time that the CA behind may take: less than clients of the front wait.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A front before Pebble.
@@ -82,24 +82,24 @@ impl Front {
         }
     }
 
-    /// Whether the CA behind has not answered: now and then Pebble locks itself out for ever.
+    /// True if the CA behind has not answered: now and then Pebble locks itself out for ever.
     /// <https://github.com/letsencrypt/pebble/issues/554>
     pub fn is_hung(&self) -> bool {
         self.is_hung.load(Ordering::SeqCst)
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// How often something was asked.
+    /// Number of times that something was asked.
     pub fn count(&self, line: &str) -> usize {
         self.seen().iter().filter(|seen| *seen == line).count()
     }
 }
 
-/// What the CA behind answers. It makes its URLs of the name that it is asked by.
+/// The answer of the CA behind. That CA makes its URLs of the name in the request.
 async fn passed_on(
     (http, behind, is_hung): &(HttpClient, String, Arc<AtomicBool>),
     asked: Asked,

@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// What the server calls its key, and the key.
+/// The server's name for its key, and the key.
 pub const KEY_NAME: &str = "quaymaster";
 pub const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wE=";
 

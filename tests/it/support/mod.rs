@@ -1,4 +1,4 @@
-//! What tests of the edges share.
+//! The common parts of tests of the edges.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 pub mod canned;

@@ -13,18 +13,18 @@ use std::{
 
 use tempfile::TempDir;
 
-/// How Pebble behaves.
+/// The behaviour of Pebble.
 #[derive(Clone, Copy)]
 pub struct Behaviour {
     /// Per cent of nonces refused.
     pub nonce_reject: u8,
     /// Per cent of valid authorizations used again.
     pub authorization_reuse: u8,
-    /// Whether it takes only accounts that belong to one elsewhere, known by [`EXTERNAL`].
+    /// True if it takes only accounts that belong to one elsewhere, known by [`EXTERNAL`].
     pub is_external_account_required: bool,
     /// The DNS server that it asks; one of its own where none is said.
     pub dns: Option<SocketAddr>,
-    /// How many other chains it offers for each certificate, to a root of its own each.
+    /// Number of other chains that it offers for each certificate, to a root of its own each.
     pub alternate_roots: u8,
 }
 

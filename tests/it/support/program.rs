@@ -72,7 +72,7 @@ impl Program {
             .collect()
     }
 
-    /// How often an event was told.
+    /// Number of times that an event was reported.
     pub fn count(&self, event: &str) -> usize {
         self.told().iter().filter(|(name, _)| name == event).count()
     }
@@ -100,7 +100,7 @@ impl Program {
         began.elapsed()
     }
 
-    /// Whether it has ended.
+    /// True if it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

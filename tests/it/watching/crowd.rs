@@ -23,7 +23,7 @@ fn good() -> Vec<String> {
     (0..10).map(|n| format!("good{n}")).collect()
 }
 
-/// What the proxy serves for the good ones.
+/// The files that the proxy serves for the good ones.
 fn files(world: &World) -> Vec<String> {
     let read = |id: &String| {
         fs::read_to_string(world.config().join(format!("quaymaster-{id}.example.conf"))).unwrap()

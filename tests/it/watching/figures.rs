@@ -1,4 +1,4 @@
-//! What an event costs, whatever the number of containers.
+//! The cost of an event, whatever the number of containers.
 
 use std::{fs, time::Duration};
 

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::world::World;
 use crate::support::{fake_engine::local, program::Program};
 
-/// How often it comes and goes.
+/// Number of times that it comes and goes.
 const ROUNDS: usize = 20;
 
-/// How often a proxy may have been told of a container that never stays for 5 s, in so long: of each end and return until
-/// the third end, and of two more for each pause that may be over.
+/// Number of signals that a proxy may have got because of a container that never stays for 5 s, in so long: for each
+/// end and return until the third end, and for two more for each pause that may be over.
 fn allowed(length: Duration) -> usize {
     let pauses = [5, 10, 20, 40, 80, 160, 300];
     let ends = pauses.iter().scan(0, |sum, pause| {
@@ -65,7 +65,7 @@ async fn comes_and_goes(world: &World, program: &Program, id: &str) {
     world.look(program).await;
 }
 
-/// What the status says of whom a container's site waits for.
+/// The wait of a site's container in the status; null where it waits for nothing.
 fn waits(world: &World, id: &str) -> Value {
     let text = fs::read_to_string(world.state_folder().join("status.json")).unwrap();
     let status: Value = serde_json::from_str(&text).unwrap();
@@ -74,7 +74,7 @@ fn waits(world: &World, id: &str) -> Value {
     site.map_or(Value::Null, |site| site["waits"][id].clone())
 }
 
-/// What lies in the file of a site.
+/// The text in the file of a site.
 fn file(world: &World, site: &str) -> String {
     let name = format!("quaymaster-{site}.example.conf");
     fs::read_to_string(world.config().join(name)).unwrap_or_default()

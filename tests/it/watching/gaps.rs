@@ -1,4 +1,4 @@
-//! What happens while the engine can't be seen, and after it.
+//! Events while the engine can't be seen, and after it.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::world::World;
 use crate::support::{fake_engine::local, program::SOON};
 
-/// What is gone after a gap goes so much later.
+/// Time until a container that vanished during a gap counts as removed.
 const GRACE: Duration = Duration::from_secs(30);
 
 #[tokio::test]

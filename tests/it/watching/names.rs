@@ -20,7 +20,7 @@ fn shop(world: &World, id: &str, project: &str) {
     });
 }
 
-/// What lies in the file of the site.
+/// The text in the file of the site.
 fn site(world: &World) -> String {
     fs::read_to_string(world.config().join("quaymaster-shop.example.conf")).unwrap_or_default()
 }

@@ -22,7 +22,7 @@ use crate::support::{
 
 use crate::support::program::binary;
 
-/// What the engine says.
+/// The answers of the engine.
 #[derive(Default)]
 struct State {
     containers: BTreeMap<String, Value>,
@@ -145,7 +145,7 @@ impl World {
         self.state.borrow_mut().denied = call;
     }
 
-    /// How many requests began like this.
+    /// Number of requests that began like this.
     pub fn asked(&self, call: &str) -> usize {
         self.fake
             .seen
@@ -240,7 +240,7 @@ impl World {
             .await;
     }
 
-    /// What the program says of how it is; nothing before it has said anything.
+    /// The program's own status; none before it has written one.
     fn status(&self) -> Value {
         let text = fs::read_to_string(self.state_folder().join("status.json"));
         text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())

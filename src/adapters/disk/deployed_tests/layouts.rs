@@ -109,7 +109,7 @@ impl Server {
         fs::read_to_string(self.path(file)).unwrap_or_default()
     }
 
-    /// What a server sees: names in its folder that are not hidden.
+    /// The names in its folder that a server sees: those that are not hidden.
     fn seen(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.place.config).expect("a folder");
         let names = entries.map(|entry| entry.expect("an entry").file_name());

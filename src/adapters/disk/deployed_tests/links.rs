@@ -21,7 +21,7 @@ const FOLDERS: [&str; 7] = [
     "conf.d/challenge/.well-known/acme-challenge",
 ];
 
-/// What stands in each file behind a link.
+/// The content of each file behind a link.
 const SECRET: &str = "# Written by quaymaster.\nsecret";
 
 /// All that is done in a consumer's folders, in order.
@@ -37,7 +37,7 @@ enum Step {
     Withdraw,
 }
 
-/// What a responder that has no network met.
+/// The disk error of a responder that has no network.
 fn of_disk(done: Result<(), ResponseFault>) -> Result<(), DiskError> {
     done.map_err(|fault| match fault {
         ResponseFault::Disk(error) => error,
@@ -56,7 +56,7 @@ const STEPS: [Step; 8] = [
     Step::Withdraw,
 ];
 
-/// What is done in them, with a mount whose container may write to it.
+/// A change in them, with a mount whose container may write to it.
 struct Swapped {
     proxy: Consumer,
     mount: PathBuf,

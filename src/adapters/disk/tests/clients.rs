@@ -29,7 +29,7 @@ fn kept(folder: &Path) -> Option<ClientFolder> {
     found.expect("it can be listed")
 }
 
-/// What becomes of each certificate of a folder: its name and its first name, or why it is refused.
+/// The result for each certificate of a folder: its name and its first host, or the reason why it is refused.
 fn read(folder: &Path) -> Vec<(String, Result<String, String>)> {
     let kept = kept(folder).expect("it is a client's");
     let certificates = kept.certificates.iter();

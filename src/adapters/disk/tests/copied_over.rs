@@ -1,4 +1,4 @@
-//! What its user copies over the names in `live/`, file by file and in any order.
+//! Tests of files that the user copies over the names in `live/`, one by one and in any order.
 
 use itertools::Itertools;
 

@@ -1,4 +1,4 @@
-//! What may become of certificates: each case is told, mended or passed over, and nothing of the user's is lost.
+//! Tests of damage to certificates: each case is reported, mended or passed over, and no file of the user's is lost.
 
 use std::os::unix::fs::symlink;
 
@@ -14,7 +14,7 @@ use crate::{
 
 pub(super) const SHOP: &str = "shop.example";
 
-/// What a look finds: the same as one that remembers nothing.
+/// The findings of a look: the same as those of one that remembers nothing.
 pub(super) fn look(place: &Place) -> Certificates {
     let afresh = Folders::new(place.certificates.clone(), place.state.clone(), hear);
     let [found, afresh] = [&place.folders, &afresh].map(super::look);
@@ -22,7 +22,7 @@ pub(super) fn look(place: &Place) -> Certificates {
     found
 }
 
-/// Mends everything that a look found, and tells what is wrong then.
+/// Mends everything that a look found, and returns the problems that remain.
 fn mended(place: &Place) -> Vec<String> {
     for (name, repair) in look(place).repairs {
         place.folders.mend(&name, &repair).expect("it is mended");
@@ -212,7 +212,7 @@ fn any_wreck_without_a_good_copy_is_told_and_another_is_stored_over_it() {
     }
 }
 
-/// What may become of its second copy.
+/// Damages to its second copy.
 pub(super) const COPIES: &[Wreck] = &[
     ("no copy", remove),
     ("a truncated key", |copy| {

@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertifiedIssuer, DnType, IsCa};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{provided::whole, *};
-use crate::observe::Shelf;
+use crate::{adapters::disk::provided::is_whole, observe::Shelf};
 
 pub(super) const HOST: &str = "own.example";
 pub(super) const SMALL: &str = include_str!("../../../../tests/recorded/certificates/rsa-1024.pem");
@@ -40,6 +40,7 @@ impl Set {
         let key = KeyPair::generate().expect("a key");
         let mut leaf = CertificateParams::new([HOST.to_owned()]).expect("a name");
         leaf.distinguished_name.push(DnType::CommonName, HOST);
+        leaf.use_authority_key_identifier_extension = true;
         Self {
             leaf: leaf.signed_by(&key, &issuer).expect("it is signed").pem(),
             issuer: issuer.pem(),
@@ -49,7 +50,7 @@ impl Set {
     }
 }
 
-/// What a look finds in a folder that `lay` has laid out: the certificate, and what is told.
+/// The findings of a look in a folder that `lay` has laid out: the certificate, and the complaints.
 fn found(lay: impl FnOnce(&Path)) -> (Option<HeldCertificate>, Vec<String>) {
     let place = place();
     let folder = place.certificates.join("provided").join(HOST);
@@ -247,6 +248,56 @@ fn a_chain_that_can_not_be_completed_is_told_of_the_certificate() {
     let (certificate, key) = (form("certificate"), form("SEC1"));
     let held = written(&[("server.crt", &certificate), ("server.key", &key)]).0;
     assert!(!held.expect("it is taken").lacks_issuer);
+}
+
+#[test]
+fn what_may_be_half_of_a_copy_is_not_whole() {
+    let (set, other) = (Set::new(), Set::new());
+    let [chain, theirs] = [&set, &other].map(|of| format!("{}{}", set.leaf, of.issuer));
+    let (own, own_key) = (&*form("certificate"), &*form("SEC1"));
+    for (files, expected) in [
+        (
+            &[("fullchain.pem", &*chain), ("privkey.pem", &*set.key)][..],
+            true,
+        ),
+        (
+            &[("fullchain.pem", &set.leaf), ("privkey.pem", &set.key)],
+            false,
+        ),
+        (
+            &[("fullchain.pem", &theirs), ("privkey.pem", &set.key)],
+            false,
+        ),
+        (
+            &[("fullchain.pem", &chain), ("privkey.pem", &other.key)],
+            false,
+        ),
+        (&[("fullchain.pem", &chain)], false),
+        (
+            &[
+                ("a.crt", &set.leaf),
+                ("ca.pem", &set.issuer),
+                ("a.key", &set.key),
+            ],
+            true,
+        ),
+        (
+            &[
+                ("a.crt", &set.leaf),
+                ("ca.pem", &other.issuer),
+                ("a.key", &set.key),
+            ],
+            false,
+        ),
+        (&[("a.crt", own), ("a.key", own_key)], true),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (file, text) in files {
+            fs::write(folder.path().join(file), text).expect("it is written");
+        }
+        let names: Vec<_> = files.iter().map(|(file, _)| file).collect();
+        assert_eq!(is_whole(folder.path(), None), expected, "{names:?}");
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn gather(files: &[(&str, &str)]) -> Result<ImportedCertificate, String> {
     found.map_err(|error| whole(&error))
 }
 
-/// What lies below a folder, with the mode of each file.
+/// The files below a folder, with the mode of each.
 fn there(folder: &Path) -> Vec<(String, u32)> {
     let mut found = Vec::new();
     for entry in files::entries(folder).expect("a list") {

@@ -1,4 +1,4 @@
-//! What a look believes without reading it again, and what it does not.
+//! Tests of the memory of a look: what it believes without reading again, and what it does not.
 
 use std::{os::unix::fs::MetadataExt, rc::Rc};
 
@@ -7,7 +7,7 @@ use super::{
     *,
 };
 
-/// What changes the length of no file.
+/// Changes that leave the length of each file.
 const SAME_LENGTH: &[Wreck] = &[
     ("other bytes in a key", |folder| {
         overwrite(&folder.join("privkey.pem"))
@@ -193,7 +193,7 @@ fn names_that_are_gone_are_forgotten() {
     assert_eq!(Rc::strong_count(&before), 1);
 }
 
-/// What becomes of a folder of the user's.
+/// Changes of a folder of the user's.
 const CHANGES: &[Wreck] = &[
     ("other bytes in a key", |folder| {
         overwrite(&folder.join("privkey.pem"))

@@ -1,5 +1,5 @@
-//! What people drop into `provided/`: taken where it can be read without a guess, and written anew for servers; or
-//! refused with a sentence of its own.
+//! Tests of files that people drop into `provided/`: taken where they can be read without a guess, and written anew for
+//! servers; or refused with a sentence of their own.
 
 use rcgen::{BasicConstraints, CertifiedIssuer, DnType, IsCa};
 
@@ -37,13 +37,13 @@ fn files_of(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Files {
     (chain.as_ref().to_vec(), key.as_ref().to_vec())
 }
 
-/// What an error says, with its reason.
+/// The text of an error, with its reason.
 pub(super) fn whole(error: &DiskError) -> String {
     let reason = std::error::Error::source(error).map(|reason| format!(": {reason}"));
     format!("{error}{}", reason.unwrap_or_default())
 }
 
-/// What a look says of these files.
+/// The findings of a look at these files.
 fn looked_at((chain, key): &Files) -> (Option<HeldCertificate>, String) {
     let place = place();
     let folder = place.certificates.join("provided").join(HOST);

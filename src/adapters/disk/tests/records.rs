@@ -1,4 +1,4 @@
-//! What may become of our records: each case is told, and another record takes the place of the damaged one.
+//! Tests of damage to our records: each case is reported, and another record replaces the damaged one.
 
 use nix::{sys::stat::Mode, unistd::mkfifo};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::ports::AsideReason;
 
-/// What may become of a file of state.
+/// Damages to a file of state.
 const DAMAGES: &[Wreck] = &[
     ("empty", |path| fs::write(path, "").expect("it is written")),
     ("truncated", truncate),

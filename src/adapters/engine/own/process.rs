@@ -1,4 +1,4 @@
-//! What our own process can tell of the container that it may run in.
+//! The facts that our own process knows about the container that it may run in.
 
 use std::{
     collections::BTreeMap,
@@ -8,14 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What `/proc` and the system say about this process.
+/// The facts about this process in `/proc` and from the system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnProcess {
     pub(super) cgroup: String,
     pub(super) cpuset: String,
     pub(super) mountinfo: String,
     pub(super) hostname: String,
-    /// Whether our root folder bears an engine's mark.
+    /// True if our root folder bears an engine's mark.
     pub(super) marked: bool,
 }
 
@@ -124,7 +124,7 @@ impl OwnProcess {
         candidates
     }
 
-    /// Whether this is a container. The mark alone may have come with an image that a machine was made of; engines also
+    /// True if this is a container. The mark alone may have come with an image that a machine was made of; engines also
     /// mount their files into each container, or the user's in their place.
     pub(super) fn is_contained(&self) -> bool {
         let files = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];

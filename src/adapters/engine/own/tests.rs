@@ -313,7 +313,7 @@ impl Mounted for Known {
     }
 }
 
-/// What no clue tells of, as with a private control group namespace and X's network.
+/// A process without clues, as with a private control group namespace and X's network.
 fn without_clues() -> (OwnProcess, String) {
     let (process, id) = recorded(JOINED_PRIVATE);
     (

@@ -71,7 +71,7 @@ fn map(state: &mut State<'_, '_>, list: Value, given: Rest<ValueOrKwargs>) -> Re
     Ok(iterated(made))
 }
 
-/// What can be gone through and has no length, as what these filters give in Jinja2.
+/// An iterable without a length, such as these filters give in Jinja2.
 fn iterated(items: Vec<Value>) -> Value {
     Value::make_object_iterable(items, |items| Box::new(items.iter().cloned()))
 }

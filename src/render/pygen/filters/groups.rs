@@ -27,7 +27,7 @@ fn tuple((name, value): (Value, Value)) -> Value {
     Value::from(Tuple::from([name, value]))
 }
 
-/// What `groupby` calls a group, and what is in it.
+/// A group of `groupby`: its name, and its items.
 #[derive(Debug)]
 struct Group {
     grouper: Value,

@@ -59,13 +59,13 @@ pub(super) fn refusal(problem: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, problem.into())
 }
 
-/// Whether an item is as true as this.
+/// True if an item is as true as this.
 fn truth(value: &Value, wanted: bool) -> Result<bool, Error> {
     let mut items = items(value)?.into_iter();
     Ok(items.any(|item| item.is_true() == wanted))
 }
 
-/// What is in something; nothing can't be gone through, as in Python.
+/// The items of a value; nothing can't be gone through, as in Python.
 pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
     if value.is_none() {
         return Err(refusal("None holds no items to go through"));
@@ -129,7 +129,7 @@ pub(super) fn compared(one: &Value, other: &Value) -> Result<Ordering, Error> {
     )))
 }
 
-/// What people call the kind of a value.
+/// The usual name of a value's kind.
 fn called(value: &Value) -> String {
     match value.kind() {
         ValueKind::None => "None".to_owned(),
@@ -170,7 +170,7 @@ fn without_case(key: Value) -> Value {
     }
 }
 
-/// What a filter is given, each thing by its place or by its name, as Python takes it.
+/// The arguments of a filter, each by its place or by its name, as Python takes them.
 pub(super) struct Given {
     placed: VecDeque<Value>,
     named: Kwargs,
@@ -196,13 +196,13 @@ impl Given {
         Ok(Self { placed, named })
     }
 
-    /// What stands at the next place, or has this name.
+    /// The argument at the next place, or of this name.
     pub fn next(&mut self, name: &str) -> Option<Value> {
         let placed = self.placed.pop_front();
         placed.or_else(|| self.named(name))
     }
 
-    /// What has this name.
+    /// The argument of this name.
     pub fn named(&self, name: &str) -> Option<Value> {
         let has = self.named.has(name);
         has.then(|| self.named.get(name).ok()).flatten()

@@ -32,7 +32,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     }
 }
 
-/// What `%` does to a text.
+/// The effect of `%` on a text.
 ///
 /// # Errors
 /// When text and values do not fit.
