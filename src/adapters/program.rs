@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-/// How much of what a program says at its end is kept, in bytes, and how much of that is shown, in characters.
+/// Most bytes that are kept of a program's last words, and most characters that are shown of them.
 const KEPT: usize = 4096;
 const SHOWN: usize = 200;
 
@@ -66,20 +66,26 @@ pub async fn run(
         .stderr(Stdio::piped())
         // What it starts can be killed with it.
         .process_group(0)
-        .kill_on_drop(true)
         .spawn()
         .map_err(ProgramFault::NotStarted)?;
-    let group = running.id();
+    let id = running.id().and_then(|id| i32::try_from(id).ok());
+    let mut group = Group(id.map(Pid::from_raw));
     let ended = timeout(limit, end(&mut running)).await;
-    let Ok(ended) = ended else {
-        if let Some(group) = group.and_then(|id| i32::try_from(id).ok()) {
-            // It may have ended just now.
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
-        let _ = running.wait().await;
-        return Err(ProgramFault::Late(limit));
-    };
+    let ended = ended.map_err(|_| ProgramFault::Late(limit))?;
+    group.0 = None;
     ended.map_err(ProgramFault::NotStarted)
+}
+
+/// A program that runs, and all that it has started: killed when this is dropped meanwhile.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended just now.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
 }
 
 /// Waits until it ends, and keeps the end of what it says meanwhile.

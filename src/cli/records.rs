@@ -22,7 +22,7 @@ use crate::{
     values::{ChallengeType, DnsName, DnsProvider, DnsSettings, Host, Issuers, preset_at},
 };
 
-/// How long a record is looked for that is tried out.
+/// Time for which a record is looked for that is tried out.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn arguments(command: Command) -> Command {
@@ -112,7 +112,7 @@ async fn patience() {
     }
 }
 
-/// What sets records by the tables of the settings, with no engine.
+/// Responder that sets records by the tables of the settings, with no engine.
 pub(super) fn responder(call: &Call) -> Result<Rc<RecordResponder>, Failure> {
     let settings = &call.settings;
     let resolver = Rc::new(DnsResolver::named(settings.resolver.clone()));
@@ -248,7 +248,7 @@ async fn caa(call: &Call, names: &[Host]) -> Result<Vec<String>, Failure> {
     Ok(lines)
 }
 
-/// What CAA lines for one CA are made of.
+/// Parts of the CAA lines for one CA.
 struct CaaLine {
     identity: String,
     account: Option<String>,

@@ -345,7 +345,7 @@ pub(super) fn check_records(call: &Call) -> Result<(), Failure> {
     }
 }
 
-/// What sets TXT records, by the tables `[dns.NAME]`. One that can't be used is told where it is to be used.
+/// Responder that sets TXT records, by the tables `[dns.NAME]`. One that can't be used is reported where it is to be used.
 pub(super) fn records(
     settings: &Settings,
     resolver: Rc<DnsResolver>,

@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct LeftRecords {
     pub(super) work: JoinSet<CertificateName>,
     begun: BTreeSet<CertificateName>,
-    /// Whose records were removed or can't be, and whose order is still on record.
+    /// Certificates of which the records were removed or can't be, and the order is still on record.
     done: BTreeSet<CertificateName>,
 }
 
@@ -32,7 +32,7 @@ fn of_order(orders: &dyn Orders, name: &CertificateName) -> Vec<ShownResponse> {
 }
 
 impl Loop {
-    /// Those of these certificates whose orders may be forgotten now. Of the others, records are removed first.
+    /// Finds the certificates whose orders may be forgotten now. Of the others, records are removed first.
     pub(super) fn without_records(
         &mut self,
         mut finished: BTreeSet<CertificateName>,
@@ -84,7 +84,7 @@ impl Loop {
         true
     }
 
-    /// When a TXT record that was set is looked for next, if one is waited for.
+    /// Time of the next look for a TXT record that was set, if one is waited for.
     pub(super) fn record_look(&self) -> Option<Timestamp> {
         let now = self.daemon.ports.clock.now();
         let attempts = self.facts.observed.attempts.values();
@@ -124,7 +124,7 @@ mod tests {
     struct Noting {
         removed: RefCell<Vec<ShownResponse>>,
         is_gone: bool,
-        /// Whether the order was on record when it was asked.
+        /// True where the order was on record when it was asked.
         was_on_record: Cell<bool>,
         orders: Option<Folders>,
     }

@@ -27,7 +27,7 @@ pub struct CaaAsker<'a> {
     pub account: Option<&'a str>,
     /// The challenge by which names are validated.
     pub method: ChallengeType,
-    /// Whether the name is a wildcard: where there are records about these, they alone count.
+    /// True of a wildcard: where there are records about these, they alone count.
     pub is_wildcard: bool,
 }
 

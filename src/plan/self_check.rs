@@ -36,7 +36,7 @@ pub struct SelfCheckRule {
 /// The way to look at the names of one order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelfCheck {
-    /// How the CA is shown that the names are ours. Of names that are proven by DNS, nothing but CAA records is looked at: the
+    /// Challenge by which the CA is shown that the names are ours. Of names that are proven by DNS, nothing but CAA records is looked at: the
     /// TXT record itself is waited for once it is set.
     pub method: ChallengeType,
     /// Whether the CA issues for what is reached from everywhere alone.

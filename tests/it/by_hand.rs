@@ -53,7 +53,7 @@ impl Hand {
         }
     }
 
-    /// The same at a CA that is asked through a front.
+    /// Makes one for a CA that is asked through a front.
     pub fn behind(front: &Front) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("root.pem"), &front.server.root).unwrap();

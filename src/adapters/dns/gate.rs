@@ -31,12 +31,12 @@ pub(super) trait RecordGate {
     async fn look(&self) -> Result<String, GateFault>;
 }
 
-/// Why a record could not be set or removed.
+/// Reason for which a record could not be set or removed.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct GateFault {
-    /// What is wrong, and what to do.
+    /// Problem, and its remedy.
     pub problem: String,
-    /// When the other side wants to be asked again, where it says so.
+    /// Time before which the other side wants no request, where it says so.
     pub not_before: Option<Timestamp>,
 }
 
@@ -55,16 +55,16 @@ impl From<String> for GateFault {
     }
 }
 
-/// What gates ask with.
+/// Means by which gates ask.
 #[derive(Clone)]
 pub struct DnsOutside {
-    /// Who finds the place of a record, and its servers.
+    /// Finder of a record's place, and of its servers.
     pub resolver: Rc<DnsResolver>,
     /// The time, which updates are signed with.
     pub clock: Rc<dyn Clock>,
     /// The proxy for https.
     pub proxy: HttpsProxy,
-    /// Whether we run in a container, where there are no other programs.
+    /// True in a container, where there are no other programs.
     pub is_in_container: bool,
 }
 
@@ -114,7 +114,7 @@ fn secret(settings: &DnsSettings) -> Result<Secret, String> {
     }
 }
 
-/// Why a file can't be read, and what to do.
+/// Problem of a file that can't be read, and its remedy.
 fn of_file(error: &dyn std::error::Error, path: &std::path::Path, field: &str) -> String {
     let cause = error.source().map(|cause| format!(": {cause}"));
     format!(

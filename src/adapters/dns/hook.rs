@@ -1,8 +1,4 @@
 //! Programs of the user's that set and remove a record, called as certbot and lego call theirs: words, never a shell.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "an adapter starts processes, and hands its environment on"
-)]
 
 use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -18,10 +14,10 @@ use crate::{
     values::DnsSettings,
 };
 
-/// How long a program may run: some wait until the record is seen.
+/// Longest time that a program may run: some wait until the record is seen.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// What our own variables begin with: they may hold secrets of other tables, and are no business of a program's.
+/// Beginning of our own variables: they may hold secrets of other tables, and are no business of a program's.
 const OURS: &str = "QUAYMASTER_";
 
 /// Programs that set and remove records.

@@ -30,14 +30,14 @@ pub struct RecordResponder {
 
 /// A table, ready to be asked.
 pub(super) struct ReadyTable {
-    /// How records are set, or why the table can't be used: what is wrong with one is no harm to others.
+    /// Gate of the table, or its problem: a table that can't be used is no harm to others.
     gate: Result<Box<dyn RecordGate>, String>,
     zone: Option<String>,
     nameservers: Vec<String>,
 }
 
 impl ReadyTable {
-    /// The way to set records, or why there is none.
+    /// The gate of the table, or its problem.
     pub(super) fn gate(&self) -> Result<&dyn RecordGate, String> {
         self.gate.as_deref().map_err(Clone::clone)
     }

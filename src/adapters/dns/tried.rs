@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// A record that was set, seen and removed again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TriedRecord {
-    /// Where it was: the name that a CA asks for, or that aliases lead to.
+    /// Its name: the one that a CA asks for, or that aliases lead to.
     pub place: String,
     /// The zone of that place.
     pub zone: String,

@@ -178,7 +178,7 @@ impl UpdateGate {
         })
     }
 
-    /// What is wrong with the key or its use, and what to do.
+    /// Problem with the key or its use, and the remedy.
     fn refused_key(&self, answer: &SignedAnswer) -> Result<(), String> {
         let (server, key) = (&self.server, self.key_name());
         let signature = answer.said.signature().map(|record| &record.data);
@@ -216,10 +216,10 @@ impl UpdateGate {
     }
 }
 
-/// What a server answers to something that was signed.
+/// Answer of a server to something that was signed.
 struct SignedAnswer {
     said: Message,
-    /// Whether the answer is signed by the same key.
+    /// True where the answer is signed by the same key.
     is_signed: bool,
     /// Our time when it was asked, in seconds.
     asked_at: u64,

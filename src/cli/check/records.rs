@@ -2,7 +2,7 @@ use crate::{adapters::dns::RecordResponder, report::Findings, settings::Settings
 
 const ABOUT: &str = "DNS";
 
-/// Whether the ways to set records can be asked, as far as that can be told without a change.
+/// Looks at each way to set records, as far as that can be done without a change.
 pub(super) async fn look(settings: &Settings, records: &RecordResponder, told: &mut Findings) {
     for (name, dns) in settings.dns_tables.iter() {
         let provider = dns.provider.map_or("", |provider| provider.name);

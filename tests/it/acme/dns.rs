@@ -29,8 +29,8 @@ use crate::support::{
     powerdns::{API_KEY, PowerDns},
 };
 
-const HOME: &str = "home";
-const NAME: &str = "_acme-challenge.shop.example";
+pub const HOME: &str = "home";
+pub const NAME: &str = "_acme-challenge.shop.example";
 
 /// A clock that is wrong by so much.
 struct Ahead(Duration);
@@ -51,7 +51,7 @@ impl Clock for Ahead {
 }
 
 /// The table `[dns.home]` for this server.
-fn home(knot: &Knot) -> DnsSettings {
+pub fn home(knot: &Knot) -> DnsSettings {
     DnsSettings {
         provider: Some(DNS_PROVIDERS[0]),
         server: Some(knot.at.to_string()),
@@ -67,8 +67,8 @@ fn provider(name: &str) -> Option<DnsProvider> {
     row.copied()
 }
 
-/// What sets records by this table. Names are looked up at this server.
-fn responder(
+/// Responder that sets records by this table. Names are looked up at this server.
+pub fn responder(
     knot: &Knot,
     settings: &DnsSettings,
     key: &str,
@@ -91,7 +91,7 @@ fn usual(knot: &Knot) -> RecordResponder {
     responder(knot, &home(knot), KEY, Rc::new(SystemClock))
 }
 
-fn challenge(host: &str, value: &str) -> Challenge {
+pub fn challenge(host: &str, value: &str) -> Challenge {
     let Response::Txt { name, .. } = Response::txt(&Host::parse(host).unwrap(), "") else {
         panic!("a record")
     };
@@ -104,7 +104,7 @@ fn challenge(host: &str, value: &str) -> Challenge {
     }
 }
 
-fn at_home() -> Webroots {
+pub fn at_home() -> Webroots {
     Webroots::of_dns(HOME)
 }
 

@@ -8,6 +8,7 @@ mod answers;
 pub mod bench;
 mod chains;
 mod dns;
+mod dns_daemon;
 mod external_account;
 mod faults;
 mod https_proxy;

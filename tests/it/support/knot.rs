@@ -49,7 +49,7 @@ impl Knot {
             .expect("Knot starts within five tries")
     }
 
-    /// The same at this address, with this server and its address for each zone's own.
+    /// Starts one at this address, with this server and its address for each zone's own.
     pub fn start_at(at: SocketAddr, ns: (&str, &str), zones: &[(&str, &str)]) -> Self {
         Self::try_start(at, ns, zones, "").expect("Knot starts there")
     }

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::knot::free_address;
 
-/// What the API is asked with.
+/// Key that the API takes.
 pub const API_KEY: &str = "3f0c-of-this-test";
 
 /// The tables that Debian's package brings.
@@ -25,9 +25,9 @@ const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql"
 
 /// The server.
 pub struct PowerDns {
-    /// Where it is asked, over UDP and TCP.
+    /// Its address, over UDP and TCP.
     pub at: SocketAddr,
-    /// Where its API is asked.
+    /// URL of its API.
     pub url: String,
     _folder: TempDir,
     running: Child,

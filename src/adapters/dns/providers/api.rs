@@ -21,10 +21,10 @@ use crate::{
     values::Secret,
 };
 
-/// How much of the other side's own words is told.
+/// Most characters that are shown of the other side's own words.
 const MOST_WORDS: usize = 300;
 
-/// How a request shows who asks.
+/// Form in which a request carries name and secret.
 pub(super) enum Credentials {
     /// A header whose text is the secret behind these words.
     Header(HeaderName, &'static str),
@@ -142,7 +142,7 @@ impl Api {
         }
     }
 
-    /// The same where nothing but success is of use.
+    /// Asks in the same way, where nothing but success is of use.
     ///
     /// # Errors
     /// Those of `ask`, and any refusal.
@@ -159,7 +159,7 @@ impl Api {
         }
     }
 
-    /// What an answer says, as JSON.
+    /// Content of an answer, as JSON.
     ///
     /// # Errors
     /// When it is none.
@@ -286,7 +286,7 @@ impl ApiAnswer {
     }
 }
 
-/// What each request says about who asks.
+/// Headers by which each request says who asks.
 fn headers(
     credentials: &Credentials,
     username: Option<&str>,

@@ -14,7 +14,7 @@ use super::{
     below_zone, is_value, quoted, shown,
 };
 
-/// How often an action that runs is looked at, and the pause before each look. The next change of a zone is refused while one
+/// Most looks at an action that runs, and the pause before each look. The next change of a zone is refused while one
 /// runs.
 const MOST_LOOKS: usize = 20;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ impl HetznerGate {
         format!("/zones/{}/rrsets/{name}/TXT", shown(&place.zone))
     }
 
-    /// Whether our record is there.
+    /// True where our record is there.
     async fn is_there(&self, place: &RecordPlace, value: &str) -> Result<bool, GateFault> {
         let answer = self.0.ask(Method::GET, &Self::path(place), None).await?;
         match answer.status.as_u16() {

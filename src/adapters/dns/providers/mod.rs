@@ -24,10 +24,10 @@ use super::{
 };
 use crate::values::{DnsSettings, Secret};
 
-/// What a gate is made from: a table of the settings, its secret, and what it asks with.
+/// Parts of a gate: a table of the settings, its secret, and what it asks with.
 pub(super) type GateParts<'a> = (&'a DnsSettings, &'a Secret, &'a DnsOutside);
 
-/// How long resolvers may keep a record, in seconds, where the interface takes it: it is there for minutes.
+/// Time for which resolvers may keep a record, in seconds, where the interface takes it: it is there for minutes.
 const TTL: u32 = 60;
 
 /// The name below its zone; nothing where it is the zone's own.
@@ -42,7 +42,7 @@ fn quoted(value: &str) -> String {
     format!("\"{value}\"")
 }
 
-/// Whether the text of a record, with quotes or without, is this value.
+/// True where the text of a record, with quotes or without, is this value.
 fn is_value(text: &str, value: &str) -> bool {
     text == value || text == quoted(value)
 }

@@ -13,7 +13,7 @@ use super::{
     is_value, quoted, shown,
 };
 
-/// What its interface lies under: one process is one server, which is always called so.
+/// Path below which its interface lies: one process is one server, which is always called so.
 const SERVER: &str = "/api/v1/servers/localhost";
 
 /// A server.
@@ -93,7 +93,7 @@ impl PowerDnsGate {
     }
 }
 
-/// Whether a record has this text.
+/// True where a record has this text.
 fn has(record: &Value, value: &str) -> bool {
     let text = record["content"].as_str();
     text.is_some_and(|text| is_value(text, value))

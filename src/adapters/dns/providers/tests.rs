@@ -20,7 +20,7 @@ use crate::{
     values::{DNS_PROVIDERS, DnsProvider, Timestamp},
 };
 
-/// What is asked with, and shown to nobody.
+/// Secret that requests carry, and nobody is shown.
 const SECRET: &str = "s3cret-0f-this-test";
 
 /// The record's place, and its zone.
@@ -418,7 +418,7 @@ fn powerdns(asked: &Asked, texts: &mut Texts) -> Answer {
     }
 }
 
-/// How a stand-in answers.
+/// Answers of a stand-in.
 type Script = fn(&Asked, &mut Texts) -> Answer;
 
 /// Those that have zones, and records that can be removed.

@@ -87,7 +87,7 @@ impl OwnProcess {
         }
     }
 
-    /// Whether we run in a container of Docker's or Podman's.
+    /// True in a container of Docker's or Podman's.
     pub fn is_in_container(&self) -> bool {
         self.marked
     }
