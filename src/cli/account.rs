@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, Command};
 use serde::Serialize;
 
 use super::{
-    Call, Exit, Failure, block_on, commands, consent, json, print, setup, table::table, terminal,
+    Call, Exit, Failure, arguments, block_on, consent, json, print, setup, table::table, terminal,
 };
 use crate::{
     adapters::{acme, disk::Folders},
@@ -31,7 +31,7 @@ pub(super) fn arguments(command: Command) -> Command {
                 .help("end the account at the CA, for good; asks on a terminal"),
         )
         .arg(consent::yes())
-        .arg(commands::format(&["text", "json"]))
+        .arg(arguments::format(&["text", "json"]))
 }
 
 /// The CA that a command is about.

@@ -1,11 +1,11 @@
 use clap::Command;
 
 use super::{
-    Call, Exit, Failure, block_on,
+    Call, Exit, Failure, arguments, block_on,
     by_hand::{
         self, HandEnd, HandOutcome, HandReport, HandWish, names_argument, ordered, print_hands,
     },
-    commands, json, print,
+    json, print,
 };
 
 pub(super) fn arguments(command: Command) -> Command {
@@ -17,7 +17,7 @@ pub(super) fn arguments(command: Command) -> Command {
         )
         .arg(by_hand::method())
         .arg(by_hand::yes())
-        .arg(commands::format(&["text", "json"]))
+        .arg(arguments::format(&["text", "json"]))
 }
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {

@@ -1,11 +1,11 @@
-use std::path::PathBuf;
-
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, Command};
 
 use super::{
-    Call, Exit, Failure, account, authorize, by_hand, check, explain, forget, health, import, info,
-    issue, manual, notify, once, plan, records, reference, register, release, render, renew,
-    renew_folder, revoke, status, upgrade, watch,
+    Call, Exit, Failure, account,
+    arguments::{format, from},
+    authorize, by_hand, check, explain, forget, health, import, info, issue, manual, notify, once,
+    plan, records, reference, register, release, render, renew, renew_folder, revoke, status,
+    upgrade, watch,
 };
 
 /// A command: a row of the commands table.
@@ -493,21 +493,3 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: manual::man,
     },
 ];
-
-pub(super) fn format(formats: &'static [&'static str]) -> Arg {
-    let arg = Arg::new("format")
-        .long("format")
-        .value_name("FORMAT")
-        .value_parser(formats.to_vec());
-    arg.default_value("text").help("how the result is written")
-}
-
-pub(super) fn from() -> Arg {
-    let arg = Arg::new("from")
-        .long("from")
-        .value_name("FILE")
-        .value_parser(value_parser!(PathBuf));
-    arg.help(
-        "ask no engine: read what `docker inspect` printed, from FILE or `-` for standard input",
-    )
-}

@@ -5,7 +5,7 @@ use itertools::Itertools;
 use serde::Serialize;
 
 use super::{
-    Call, Exit, Failure, block_on, commands, forget::named, json, print, setup, take_over,
+    Call, Exit, Failure, arguments, block_on, forget::named, json, print, setup, take_over,
 };
 use crate::{
     adapters::disk::{Folders, Lock},
@@ -40,7 +40,7 @@ pub(super) fn arguments(command: Command) -> Command {
                          folder of a client"))
         .arg(file("password-file").long("password-file").help("a file with the password of the key"))
         .arg(dry_run.help("check everything and say what would be done, and write nothing"))
-        .arg(commands::format(&["text", "json"]))
+        .arg(arguments::format(&["text", "json"]))
 }
 
 /// The outcome, as printed.

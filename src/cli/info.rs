@@ -5,7 +5,7 @@ use itertools::Itertools;
 use serde::Serialize;
 
 use super::{
-    Call, Exit, Failure, block_on, commands, found, json, print,
+    Call, Exit, Failure, arguments, block_on, found, json, print,
     revoke::{details, live},
     setup,
 };
@@ -23,7 +23,7 @@ use crate::{
 pub(super) fn arguments(command: Command) -> Command {
     command
         .arg(found::argument())
-        .arg(commands::format(&["text", "json"]))
+        .arg(arguments::format(&["text", "json"]))
 }
 
 /// A certificate, and what is known of it here.

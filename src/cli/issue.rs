@@ -8,9 +8,8 @@ use itertools::Itertools;
 use serde::Serialize;
 
 use super::{
-    Call, Exit, Failure, block_on,
+    Call, Exit, Failure, arguments, block_on,
     by_hand::{self, HandEnd, HandWish, names_argument, ordered, print_hands},
-    commands,
     forget::named,
     hand_over::{DaemonAnswer, Offered, offered},
     json, print,
@@ -56,7 +55,7 @@ pub(super) fn arguments(command: Command) -> Command {
         ))
         .arg(word("as", "NAME").help("what the certificate is called in the names of its files; without it, its first name"))
         .arg(by_hand::yes())
-        .arg(commands::format(&["text", "json"]))
+        .arg(arguments::format(&["text", "json"]))
         .arg(must_staple)
 }
 

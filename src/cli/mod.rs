@@ -1,6 +1,7 @@
 //! From arguments to settings, from settings to ports, from ports to a command; one file a command, and exit codes.
 
 mod account;
+mod arguments;
 mod asking;
 mod authorize;
 mod by_hand;

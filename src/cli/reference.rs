@@ -347,7 +347,7 @@ fn notify_events() -> Vec<Vec<Cell>> {
         vec![
             code(row.name),
             words(row.group),
-            words(row.over.unwrap_or_default()),
+            row.over.map_or_else(|| words("none"), code),
             words(row.doc),
         ]
     };

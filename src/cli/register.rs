@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     Call, Exit, Failure,
     account::{AccountReport, ca_argument, directory},
-    block_on, commands, consent, json, print, setup,
+    arguments, block_on, consent, json, print, setup,
 };
 use crate::{
     adapters::disk,
@@ -24,7 +24,7 @@ pub(super) fn arguments(command: Command) -> Command {
             "take over the account with the key in FILE: PEM, as lego and acme.sh have it, certbot's private_key.json, or manuale's account.json; RSA or EC P-256 or P-384",
         ))
         .arg(consent::yes())
-        .arg(commands::format(&["text", "json"]))
+        .arg(arguments::format(&["text", "json"]))
 }
 
 /// The outcome, as printed.

@@ -11,7 +11,7 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{
-    Call, Exit, Failure, block_on, ca_setup, commands, listening, print, setup,
+    Call, Exit, Failure, arguments, block_on, ca_setup, listening, print, setup,
     watch::{Stop, hangups, reach},
 };
 use crate::{
@@ -69,7 +69,7 @@ pub(super) fn arguments(command: Command) -> Command {
             "templates see containers that a port of the host leads to, and no others",
         ))
         .arg(flag("no-ssl-check").help("the server of a template's URL may show any certificate"))
-        .arg(commands::from())
+        .arg(arguments::from())
 }
 
 /// Those that are about going on.

@@ -4,7 +4,7 @@ use clap::{Arg, Command, value_parser};
 use itertools::Itertools;
 use serde::Serialize;
 
-use super::{Call, Exit, Failure, block_on, commands, consent, found, json, print, setup};
+use super::{Call, Exit, Failure, arguments, block_on, consent, found, json, print, setup};
 use crate::{
     adapters::{
         disk::{Folders, FoundCertificate, Lock},
@@ -30,7 +30,7 @@ pub(super) fn arguments(command: Command) -> Command {
         .arg(found::argument())
         .arg(reason.help(format!("why, by number or word: {}", words.join(", "))))
         .arg(consent::yes())
-        .arg(commands::format(&["text", "json"]))
+        .arg(arguments::format(&["text", "json"]))
 }
 
 /// The outcome, as printed.

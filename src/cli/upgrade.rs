@@ -4,7 +4,7 @@ use clap::{Arg, Command, value_parser};
 use serde::Serialize;
 
 use super::{
-    Call, Exit, Failure, block_on, by_hand::directory, commands, consent, json, print, setup,
+    Call, Exit, Failure, arguments, block_on, by_hand::directory, consent, json, print, setup,
 };
 use crate::{
     adapters::disk,
@@ -19,7 +19,7 @@ pub(super) fn arguments(command: Command) -> Command {
     command
         .arg(file.help("manuale's account.json"))
         .arg(consent::yes())
-        .arg(commands::format(&["text", "json"]))
+        .arg(arguments::format(&["text", "json"]))
 }
 
 /// The outcome, as printed.

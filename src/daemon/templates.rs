@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use crate::{
     ports::{DiskError, GoodTemplates, Records, TemplateFiles, TemplateTexts},
     render::{BUILT_IN, Templates},
-    report::{Event, chain},
+    report::{Event, TemplateEvent, chain},
     values::Digest,
 };
 
@@ -137,7 +137,7 @@ impl InUse {
                 .filter(|name| !new.unused().contains_key(*name))
                 .cloned()
                 .collect();
-            (self.report)(&Event::TemplatesTaken { names });
+            (self.report)(&Event::Template(TemplateEvent::Taken { names }));
         }
         if is_other && (faults.is_empty() || may_replace(&self.current)) {
             let good: Option<GoodTemplates> = texts
@@ -157,14 +157,14 @@ impl InUse {
 
     fn tell(&mut self, faults: BTreeSet<String>) {
         for problem in faults.difference(&self.faults) {
-            (self.report)(&Event::TemplateBroken {
+            (self.report)(&Event::Template(TemplateEvent::Broken {
                 problem: problem.clone(),
-            });
+            }));
         }
         for problem in self.faults.difference(&faults) {
-            (self.report)(&Event::TemplateMended {
+            (self.report)(&Event::Template(TemplateEvent::Mended {
                 problem: problem.clone(),
-            });
+            }));
         }
         self.faults = faults;
     }

@@ -32,7 +32,7 @@ use crate::{
     plan::run_failed,
     ports::{Clock, DetailedEngine},
     render::ContainersView,
-    report::{Event, Measure, chain, report},
+    report::{Event, Measure, TemplateEvent, chain, report},
     values::{ContainerId, Digest},
     watching::EngineUpdate,
 };
@@ -168,9 +168,9 @@ impl Turning {
             && known.fault != fault
         {
             let name = &self.given.pairs[number].template;
-            report(&Event::TemplateBroken {
+            report(&Event::Template(TemplateEvent::Broken {
                 problem: format!("template {name}: {problem}; what was fetched before is used"),
-            });
+            }));
         }
         known.text = fetched.ok().or_else(|| known.text.take());
         known.fault = fault;
@@ -397,7 +397,7 @@ impl Turning {
     fn note_unknown(&mut self, unknown: BTreeSet<String>) {
         for problem in unknown {
             if self.unknown.insert(problem.clone()) {
-                report(&Event::NameUnknown { problem });
+                report(&Event::Template(TemplateEvent::NameUnknown { problem }));
             }
         }
     }
@@ -413,11 +413,13 @@ impl Turning {
             return;
         }
         match (before, fault) {
-            (Some(before), None) => report(&Event::TemplateMended { problem: before }),
+            (Some(before), None) => {
+                report(&Event::Template(TemplateEvent::Mended { problem: before }))
+            }
             (before, Some(fault)) if before.as_ref() != Some(fault) => {
-                report(&Event::TemplateBroken {
+                report(&Event::Template(TemplateEvent::Broken {
                     problem: format!("{fault}; what is there stays"),
-                });
+                }));
             }
             _ => {}
         }

@@ -5,7 +5,7 @@
 macro_rules! events {
     (
         $(#[$of_all:meta])+
-        pub enum $all:ident $(or $(#[$of_others:meta])+ $others:ident($other:ty))?;
+        pub enum $all:ident $(or $(#[$of_others:meta])+ $others:ident($other:ty))*;
         $(
             $(#[$doc:meta])+
             $variant:ident { $($(#[$of_field:meta])+ $field:ident: $type:ty,)* } => $name:literal, $level:expr, ($($words:tt)+);
@@ -15,7 +15,7 @@ macro_rules! events {
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
         #[serde(untagged)]
         pub enum $all {
-            $($(#[$of_others])+ $others($other),)?
+            $($(#[$of_others])+ $others($other),)*
             $($(#[$doc])+ $variant { $($(#[$of_field])+ $field: $type,)* },)+
         }
 
@@ -27,7 +27,7 @@ macro_rules! events {
             /// Its unchanging name.
             pub fn name(&self) -> &'static str {
                 match self {
-                    $(Self::$others(other) => <$other>::name(other),)?
+                    $(Self::$others(other) => <$other>::name(other),)*
                     $(Self::$variant { .. } => $name,)+
                 }
             }
@@ -36,7 +36,7 @@ macro_rules! events {
             #[expect(unused_variables, reason = "most levels are the same whatever the fields hold")]
             pub fn level(&self) -> tracing::Level {
                 match self {
-                    $(Self::$others(other) => <$other>::level(other),)?
+                    $(Self::$others(other) => <$other>::level(other),)*
                     $(Self::$variant { $($field),* } => $level,)+
                 }
             }
@@ -46,7 +46,7 @@ macro_rules! events {
             #[allow(unused_variables, reason = "words need not tell all that is known")]
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
-                    $(Self::$others(other) => <$other as std::fmt::Display>::fmt(other, f),)?
+                    $(Self::$others(other) => <$other as std::fmt::Display>::fmt(other, f),)*
                     $(Self::$variant { $($field),* } => write!(f, $($words)+),)+
                 }
             }

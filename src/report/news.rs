@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tracing::Level;
 
-use super::Event;
+use super::{Event, TemplateEvent};
 use crate::{
     desire::Complaint,
     observe::{Happening, HeldCertificate, HistoryEntry, News, Subject},
@@ -65,7 +65,7 @@ pub fn happening(event: &Event, now: Timestamp) -> Option<Happening> {
         Event::NoticeOver { notice } => Some(of_notice(notice)),
         Event::FailureOver { subject } => Some(of_failure(subject)),
         Event::Met(Remark::DiskFaultOver { problem }) => Some(of_fault(problem)),
-        Event::TemplateMended { problem } => Some(of_template(problem)),
+        Event::Template(TemplateEvent::Mended { problem }) => Some(of_template(problem)),
         Event::ConsumerRuns { consumer } => Some(of_stopped(consumer)),
         Event::EngineSeen { .. } => Some(of_engine()),
         _ => None,
@@ -79,7 +79,7 @@ pub fn happening(event: &Event, now: Timestamp) -> Option<Happening> {
         Event::Noticed { notice } => of_notice(notice),
         Event::Failed { subject, .. } => of_failure(subject),
         Event::DiskFault { problem } => of_fault(problem),
-        Event::TemplateBroken { problem } => of_template(problem),
+        Event::Template(TemplateEvent::Broken { problem }) => of_template(problem),
         Event::ConsumerStopped { consumer } => of_stopped(consumer),
         Event::EngineLost { .. } => of_engine(),
         _ => matter(row.name, &event.to_string()),
@@ -214,7 +214,11 @@ mod tests {
 
     #[test]
     fn each_event_that_can_be_sent_is_one_that_there_is_and_so_is_its_end() {
-        let known: Vec<_> = Event::NAMES.iter().chain(Remark::NAMES).collect();
+        let known: Vec<_> = Event::NAMES
+            .iter()
+            .chain(Remark::NAMES)
+            .chain(TemplateEvent::NAMES)
+            .collect();
         for row in NEWS_EVENTS {
             assert!(known.contains(&&row.name), "{}", row.name);
             assert!(
@@ -254,12 +258,12 @@ mod tests {
                 }),
             ),
             (
-                Event::TemplateBroken {
+                Event::Template(TemplateEvent::Broken {
                     problem: "x".to_owned(),
-                },
-                Event::TemplateMended {
+                }),
+                Event::Template(TemplateEvent::Mended {
                     problem: "x".to_owned(),
-                },
+                }),
             ),
             (
                 Event::EngineLost {

@@ -2,6 +2,7 @@
 //! adapters meet have their rows beside the ports.
 
 mod order_stage;
+mod template;
 mod words;
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
@@ -17,17 +18,19 @@ use crate::{
 };
 
 pub use order_stage::OrderStage;
+pub use template::TemplateEvent;
 pub(crate) use words::named;
-use words::{
-    clock_set, listed, next_try, place, refused, rendered, said_why, seconds, templates_taken,
-};
+use words::{clock_set, listed, next_try, place, refused, rendered, said_why, seconds};
 
 events! {
     /// Something worth a report. Each has a name that stays, for whoever reads logs by machine, and words for people.
     /// As it is serialized it is its fields alone.
     pub enum Event or
         /// An adapter met something and went on from it.
-        Met(Remark);
+        Met(Remark)
+    or
+        /// Something is to be known about templates of the user.
+        Template(TemplateEvent);
 
     /// The program begins its work.
     Started {
@@ -468,30 +471,6 @@ events! {
         /// The notice that is over.
         notice: Notice,
     } => "notice-over", Level::INFO, ("no longer so: {notice}");
-
-    /// Other templates of the user are in use than before.
-    TemplatesTaken {
-        /// Their names; empty when only the built-in ones are left.
-        names: BTreeSet<String>,
-    } => "templates-taken", Level::INFO, ("{}", templates_taken(names));
-
-    /// Something is wrong with templates of the user.
-    TemplateBroken {
-        /// Which, where, and what is wrong.
-        problem: String,
-    } => "template-broken", Level::WARN, ("{problem}");
-
-    /// It is so no longer.
-    TemplateMended {
-        /// The problem that it had.
-        problem: String,
-    } => "template-mended", Level::INFO, ("no longer so: {problem}");
-
-    /// A lenient template asks for a name that is not there.
-    NameUnknown {
-        /// Which, and for what.
-        problem: String,
-    } => "name-unknown", Level::WARN, ("{problem}");
 
     /// Pages can be looked at by others than those on this machine.
     PageExposed {

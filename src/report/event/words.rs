@@ -90,12 +90,20 @@ mod tests {
     use tracing::Level;
 
     use super::*;
-    use crate::{ports::Remark, report::Event, values::FileName};
+    use crate::{
+        ports::Remark,
+        report::{Event, TemplateEvent},
+        values::FileName,
+    };
 
     #[test]
     fn each_event_has_a_name_of_its_own() {
         let mut seen = BTreeSet::new();
-        for name in Event::NAMES.iter().chain(Remark::NAMES) {
+        for name in Event::NAMES
+            .iter()
+            .chain(Remark::NAMES)
+            .chain(TemplateEvent::NAMES)
+        {
             let is_word =
                 |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
             assert!(name.split('-').all(is_word), "{name}");
