@@ -19,6 +19,7 @@ use nix::{
 use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings, new_key, thumbprint},
+        disk::Folders,
         dns::DnsResolver,
         https_proxy::HttpsProxy,
     },
@@ -30,12 +31,19 @@ use quaymaster::{
 };
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
 use super::{
     bench::{AccountsOnly, RealClock},
     obtain::{obtaining, ports},
 };
-use crate::support::pebble::{Behaviour, Pebble};
+use crate::{
+    by_hand::Hand,
+    support::{
+        fake_engine::{Fake, Reply, local},
+        pebble::{Behaviour, Pebble},
+    },
+};
 
 /// A server to which nobody gives responses, ended when dropped.
 struct Server {
@@ -150,6 +158,15 @@ impl Drop for Server {
     }
 }
 
+/// An account as a crash leaves it before the CA has heard of its key, so that a server can be told which key it is; and the
+/// thumbprint.
+fn unheard_of() -> (Secret, String) {
+    let key = new_key(KeyType::Ec256).unwrap();
+    let account = Secret::new(json!({"url": null, "key": key.expose()}).to_string());
+    let thumbprint = thumbprint(&account).unwrap();
+    (account, thumbprint)
+}
+
 /// A try to obtain a certificate, whose names are asked for at this port.
 async fn tried(ports: &Ports, folder: &Path, http: u16) -> Outcome {
     let now = ports.clock.now();
@@ -176,10 +193,7 @@ async fn a_certificate_is_obtained_where_a_server_answers_by_the_thumbprint_and_
         ("nginx", &["-e", "/dev/null", "-c"], nginx),
     ];
     for (program, words, written) in servers {
-        // As after a crash before the CA has heard of the key, so that the server can be told which it is.
-        let key = new_key(KeyType::Ec256).unwrap();
-        let account = Secret::new(json!({"url": null, "key": key.expose()}).to_string());
-        let right = thumbprint(&account).unwrap();
+        let (account, right) = unheard_of();
         let server = Server::start(program, words, written, &right);
         let pebble = Pebble::start(server.right, Behaviour::default());
         let accounts = Rc::new(AccountsOnly::default());
@@ -229,4 +243,71 @@ async fn a_certificate_is_obtained_where_a_server_answers_by_the_thumbprint_and_
         let challenge = folder.path().join("challenge");
         assert!(!challenge.exists(), "nothing is put anywhere");
     }
+}
+
+#[test]
+fn commands_print_the_lines_of_the_server_and_need_no_hands_where_it_has_them() {
+    let (account, right) = unheard_of();
+    let server = Server::start("haproxy", &["-db", "-q", "-f"], haproxy, &right);
+    let pebble = Pebble::start(server.right, Behaviour::default());
+    let hand = Hand::at(&pebble);
+    let folders = Folders::new(hand.path("certificates"), hand.path("state"), |_| ());
+    folders.keep_account(&pebble.directory(), &account).unwrap();
+    let lines = |thumbprint: &str| {
+        ["http-request return", "location ~"].map(|begin| line(begin, thumbprint))
+    };
+
+    let (code, told, log) = hand.run(&["register", "--yes"]);
+    assert_eq!(code, Some(0), "{told}{log}");
+    assert!(told.contains(&right) && !told.contains("haproxy"), "{told}");
+    let (code, told, log) = hand.run(&["register", "--thumbprint=on"]);
+    assert_eq!(code, Some(0), "{told}{log}");
+    for line in lines(&right) {
+        assert!(told.contains(&line), "{told}");
+    }
+    let asked = hand.json(&["authorize", "shop.example", "--thumbprint=on"]);
+    assert_eq!(asked["outcome"], "authorized");
+
+    let ca = pebble.directory();
+    let (code, told, log) = hand.run(&["account", &ca, "--roll-over", "--thumbprint=on"]);
+    assert_eq!(code, Some(0), "{told}{log}");
+    let shown = hand.json(&["account", &ca]);
+    let new = shown["thumbprint"].as_str().unwrap();
+    assert_ne!(new, right);
+    for line in lines(new) {
+        assert!(told.contains(&line), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_no_proxy_serves_are_ordered_where_a_server_answers_by_the_thumbprint() {
+    local(async {
+        let engine = Fake::start(|line| match line.split(['?', ' ']).nth(1).unwrap() {
+            "/_ping" => Reply::raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"),
+            "/version" => Reply::new(200, r#"{"Version": "99.1", "ApiVersion": "1.99"}"#),
+            "/events" => Reply::stream(&[]).then_hangs(),
+            "/containers/json" => Reply::new(200, "[]"),
+            _ => Reply::new(404, r#"{"message": "No such container"}"#),
+        });
+        let (account, right) = unheard_of();
+        let server = Server::start("haproxy", &["-db", "-q", "-f"], haproxy, &right);
+        let pebble = Pebble::start(server.right, Behaviour::default());
+        let hand = Hand::at(&pebble);
+        let folders = Folders::new(hand.path("certificates"), hand.path("state"), |_| ());
+        folders.keep_account(&pebble.directory(), &account).unwrap();
+        let certificate = hand.path("certificates/live/shop.example/fullchain.pem");
+        let socket = format!("--engine={}", engine.socket.display());
+        // The engine answers in this thread.
+        let ended = spawn_blocking(move || {
+            [&[][..], &["--thumbprint=on"]].map(|words| {
+                let once = ["once", "--agree-tos", "--names=shop.example", &socket];
+                let (code, _, log) = hand.run(&[&once, words].concat());
+                (code, log, certificate.exists())
+            })
+        });
+        let [without, with] = ended.await.unwrap();
+        assert!(!without.2, "nobody answers: {}", without.1);
+        assert_eq!((with.0, with.2), (Some(0), true), "{}", with.1);
+    })
+    .await;
 }
