@@ -128,6 +128,8 @@ pub fn plan_rules() -> PlanRules {
         self_check: SelfCheckRule {
             is_on: true,
             is_resolver_named: false,
+            is_by_thumbprint: false,
+            is_by_listener: false,
         },
     }
 }

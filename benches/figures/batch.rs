@@ -239,6 +239,7 @@ impl Stage {
                 method: ChallengeType::Http01,
                 is_public: false,
                 is_resolver_named: true,
+                is_by_thumbprint: false,
                 was_validated: false,
                 is_urgent: false,
                 identities: &["ca.example"],

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     Call, Exit, Failure, arguments, block_on, consent, json, print, setup, table::table, terminal,
+    thumbprint,
 };
 use crate::{
     adapters::{acme, disk::Folders},
@@ -85,7 +86,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             let rolled = desk.roll_over().await?;
             print(&match call.wants_json() {
                 true => json(&rolled)?,
-                false => rolled_over(&ca, &rolled),
+                false => rolled_over(&ca, &rolled, call.settings.thumbprint),
             })?;
             return Ok(Exit::Done);
         }
@@ -262,7 +263,7 @@ impl AccountReport {
     }
 }
 
-fn rolled_over(ca: &str, rolled: &RolledOver) -> String {
+fn rolled_over(ca: &str, rolled: &RolledOver, is_by_thumbprint: bool) -> String {
     let RolledOver {
         url,
         thumbprint,
@@ -274,7 +275,12 @@ fn rolled_over(ca: &str, rolled: &RolledOver) -> String {
         }
         false => "it has a new key, and the CA takes that one alone",
     };
-    format!("{ca}: {url}\n  {what}\n  thumbprint {thumbprint}\n")
+    let mut text = format!("{ca}: {url}\n  {what}\n  thumbprint {thumbprint}\n");
+    if is_by_thumbprint {
+        text += "  your server still answers challenges by the one before: no order by http-01 succeeds until it has this one\n";
+        text += &thumbprint::server_lines(thumbprint);
+    }
+    text
 }
 
 /// An account that has ended.

@@ -12,7 +12,7 @@ use crate::{
     desire::Issuance,
     execute::{HandCall, HandFailure},
     observe::HandTask,
-    plan::{AskedByHand, SelfCheckRule, by_hand},
+    plan::{AskedByHand, by_hand},
     ports::{AttemptRecords, Attempts, AuthorityError, HandOrders, Hands},
     values::{CertificateName, ChallengeType, Host, Issuer, Issuers, KeyType, Retry},
 };
@@ -208,7 +208,7 @@ pub(super) async fn ordered<T>(
         (_, obtain) = planned(&asked)?;
     }
     let is_automatic = match asked.issuance.challenge {
-        ChallengeType::Http01 => settings.webroot.is_some() || settings.listen_http.is_some(),
+        ChallengeType::Http01 => settings.webroot.is_some() || settings.answers_itself(),
         ChallengeType::Dns01 => asked.issuance.dns.is_some(),
     };
     let hands = (!is_automatic).then(|| TerminalHands::of(call));
@@ -258,10 +258,7 @@ fn asked(call: &Call, wish: &HandWish, directory: &str) -> Result<AskedByHand, F
             profile: settings.profile.clone(),
         },
         webroot: settings.webroot.clone(),
-        self_check: SelfCheckRule {
-            is_on: settings.self_check,
-            is_resolver_named: settings.resolver.is_some(),
-        },
+        self_check: setup::self_check(settings),
         record_wait: dns.map_or(Duration::ZERO, |dns| tables.wait(dns)),
         limits: settings.cas.limits(directory),
     })

@@ -45,6 +45,7 @@ mod status;
 mod table;
 mod take_over;
 mod terminal;
+mod thumbprint;
 mod upgrade;
 mod watch;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     Call, Exit, Failure,
     account::{AccountReport, ca_argument, directory},
-    arguments, block_on, consent, json, print, setup,
+    arguments, block_on, consent, json, print, setup, thumbprint,
 };
 use crate::{
     adapters::disk,
@@ -33,6 +33,9 @@ struct Registered {
     outcome: RegistrationOutcome,
     /// The reason why the CA did not take the e-mail address of the settings, where it did not.
     email_problem: Option<String>,
+    /// The lines for the user's server, where one answers challenges.
+    #[serde(skip)]
+    lines: Option<String>,
     #[serde(flatten)]
     account: AccountReport,
 }
@@ -89,15 +92,18 @@ async fn tell(
         ..
     } = registered;
     let seen = desk.look().await?;
+    let kept = super::account::kept(desk)?;
+    let is_by_thumbprint = call.settings.thumbprint;
     let registered = Registered {
         outcome,
+        lines: is_by_thumbprint.then(|| thumbprint::server_lines(&kept.thumbprint)),
         email_problem: refused_email.map(|refused| {
             format!(
                 "the CA does not take the e-mail address {}: {}; correct the setting email, or leave it out",
                 refused.email, refused.problem
             )
         }),
-        account: AccountReport::of(ca, directory, super::account::kept(desk)?, seen),
+        account: AccountReport::of(ca, directory, kept, seen),
     };
     print(&match call.wants_json() {
         true => json(&registered)?,
@@ -124,6 +130,9 @@ fn text(registered: &Registered) -> String {
     let mut text = format!("{outcome}\n{}", registered.account.text());
     if let Some(problem) = &registered.email_problem {
         text += &format!("  e-mail   {problem}\n");
+    }
+    if let Some(lines) = &registered.lines {
+        text += lines;
     }
     text
 }

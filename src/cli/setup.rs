@@ -176,14 +176,11 @@ pub(super) fn daemon(
             delete_after: settings.delete_after,
             fallback: settings.fallback,
             key_type: settings.key_type,
-            answers_itself: settings.listen_http.is_some(),
+            answers_itself: settings.answers_itself(),
             circumstances,
             cas: settings.cas.clone(),
             dns: settings.dns_tables.names(settings.dns.as_deref()),
-            self_check: plan::SelfCheckRule {
-                is_on: settings.self_check,
-                is_resolver_named: settings.resolver.is_some(),
-            },
+            self_check: self_check(settings),
         },
         template_files,
         own: own.map(|own| own.id.clone()),
@@ -192,6 +189,16 @@ pub(super) fn daemon(
         notifying: Notifying::default(),
         recording: Recording::default(),
     })
+}
+
+/// The rule for looks at names before a CA is asked.
+pub(super) fn self_check(settings: &Settings) -> plan::SelfCheckRule {
+    plan::SelfCheckRule {
+        is_on: settings.self_check,
+        is_resolver_named: settings.resolver.is_some(),
+        is_by_thumbprint: settings.thumbprint,
+        is_by_listener: settings.listen_http.is_some(),
+    }
 }
 
 /// Listens for challenges from now on, where the settings say so.
@@ -382,7 +389,7 @@ fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
         default_certificate: settings.default_certificate.clone(),
         strict_parents: settings.strict_parents,
         names: settings.names.clone(),
-        answers_itself: settings.listen_http.is_some(),
+        answers_itself: settings.answers_itself(),
         email: settings.email.clone(),
     }
 }

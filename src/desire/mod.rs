@@ -105,7 +105,7 @@ pub struct LabelRules {
     pub strict_parents: bool,
     /// Names that a certificate is wanted for though no container asks.
     pub names: BTreeSet<Host>,
-    /// True if quaymaster answers challenges itself where no proxy does.
+    /// True if quaymaster, or a server by the thumbprint, answers challenges where no proxy does.
     pub answers_itself: bool,
     /// The address that CAs are given, where no label says.
     pub email: Option<String>,

@@ -107,9 +107,9 @@ mod tests {
             complaints(&desired_of(false)),
             [
                 "setting names=\"mail.example\": no proxy is there to answer the CA's challenges for it; start a proxy with \
-                 the label quaymaster.kind=nginx, have quaymaster itself answer by the setting listen-http, prove it by \
-                 challenge=dns-01, or put a \
-                 certificate for it into provided/"
+                 the label quaymaster.kind=nginx, have quaymaster itself answer (setting listen-http) or a \
+                 server of yours (setting thumbprint), prove it by challenge=dns-01, or put a certificate for it into \
+                 provided/"
             ]
         );
         let answered = desired_of(true);

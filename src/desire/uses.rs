@@ -101,8 +101,8 @@ pub(super) fn tell_unanswered(
     for claim in &held.used_by {
         let problem = "no proxy is there to answer the CA's challenges for it".to_owned();
         let mut remedy = format!(
-            "start a proxy with the label {}.kind=nginx, have quaymaster itself answer by the setting listen-http, prove it by \
-             challenge=dns-01, or put a certificate for it into provided/",
+            "start a proxy with the label {}.kind=nginx, have quaymaster itself answer (setting listen-http) or a \
+             server of yours (setting thumbprint), prove it by challenge=dns-01, or put a certificate for it into provided/",
             rules.dialects.prefix,
         );
         if claim.purpose != Purpose::Name {

@@ -4,14 +4,14 @@ use super::{
     Failure,
     ledger_pen::LedgerPen,
     published::{PublishedResponses, authorize, withdraw},
-    self_check::{Looking, own_response},
+    self_check::{Looking, own_response, unknown},
 };
 use crate::{
     observe::{Counted, HeldCertificate, LedgerEntry, Source},
-    plan::{Fallback, NameVerdict, Obtain, SelfCheckFailed},
+    plan::{Fallback, NameVerdict, Obtain, SelfCheck, SelfCheckFailed},
     ports::{
         AskedOrder, Authority, Challenge, Clock, DiskError, Issuing, NewCertificate, Order,
-        OrderRecord,
+        OrderRecord, Response,
     },
     report::{Event, OrderStage, chain, report},
     values::{CertificateName, Host, Issuer, KeyType, Secret, Timestamp},
@@ -317,24 +317,24 @@ async fn look_before(
         return Ok(());
     };
     tell(obtain, OrderStage::Look);
-    let response = own_response(&obtain.certificate, clock.now());
-    let Some(name) = obtain.names.first().cloned() else {
-        return Ok(());
+    if check.is_by_thumbprint && authority.thumbprint().is_none() {
+        // Its server can be told what to answer once there is an account; the order would make one, too.
+        authority.prepare().await?;
+    }
+    let verdicts = match authority.thumbprint() {
+        None if check.is_by_thumbprint => unknown(obtain),
+        thumbprint => {
+            let response = own_response(&obtain.certificate, clock.now(), thumbprint.as_deref());
+            look_at(
+                issuing,
+                (clock, authority),
+                (obtain, check),
+                record,
+                response,
+            )
+            .await?
+        }
     };
-    // What a look showed that was cut off.
-    withdraw(issuing, obtain, record.shown.iter()).await?;
-    record.shown = vec![response.shown(None)];
-    record.shown_at = Some(clock.now());
-    issuing.orders.keep_order(&obtain.certificate, record)?;
-    let challenge = [Challenge {
-        name,
-        response: response.clone(),
-    }];
-    let published = PublishedResponses::new(issuing, obtain, &challenge);
-    published.publish().await?;
-    let account = authority.account_url();
-    let looking = Looking::begun(issuing, &obtain.webroots, check, account);
-    let verdicts = looking.verdicts(&obtain.names, &response).await;
     let mut failed = Vec::new();
     for (name, verdict) in verdicts {
         match verdict {
@@ -351,4 +351,31 @@ async fn look_before(
         true => Ok(()),
         false => Err(SelfCheckFailed(failed).into()),
     }
+}
+
+/// Looks whether this response is seen at each name while it is visible.
+async fn look_at(
+    issuing: &Issuing,
+    (clock, authority): (&dyn Clock, &dyn Authority),
+    (obtain, check): (&Obtain, &SelfCheck),
+    record: &mut OrderRecord,
+    response: Response,
+) -> Result<Vec<(Host, NameVerdict)>, Failure> {
+    let Some(name) = obtain.names.first().cloned() else {
+        return Ok(Vec::new());
+    };
+    // What a look showed that was cut off.
+    withdraw(issuing, obtain, record.shown.iter()).await?;
+    record.shown = vec![response.shown(None)];
+    record.shown_at = Some(clock.now());
+    issuing.orders.keep_order(&obtain.certificate, record)?;
+    let challenge = [Challenge {
+        name,
+        response: response.clone(),
+    }];
+    let published = PublishedResponses::new(issuing, obtain, &challenge);
+    published.publish().await?;
+    let account = authority.account_url();
+    let looking = Looking::begun(issuing, &obtain.webroots, check, account);
+    Ok(looking.verdicts(&obtain.names, &response).await)
 }

@@ -10,7 +10,9 @@ use url::Url;
 use super::published::PublishedResponses;
 use crate::{
     observe::{Addresses, LookupFault, NameLook, Visit, VisitEnd, Webroots},
-    plan::{LOOK_LIMIT, NameVerdict, Obtain, SelfCheck, judge, judge_proofs, stranger},
+    plan::{
+        LOOK_LIMIT, NameVerdict, Obtain, SelfCheck, judge, judge_proofs, other_account, stranger,
+    },
     ports::{Answered, CHALLENGE_PATH, Challenge, Clock, Issuing, ProbeError, Response},
     report::chain,
     values::{CertificateName, ChallengeType, Digest, Host, Timestamp},
@@ -43,25 +45,45 @@ pub async fn preview(
     let (Some(check), Some(name)) = (&obtain.self_check, obtain.names.first()) else {
         return Ok(Vec::new());
     };
-    let response = own_response(&obtain.certificate, clock.now());
+    let directory = obtain.issuance.issuer.directory().unwrap_or_default();
+    let authority = issuing.authorities.at(directory).ok();
+    let thumbprint = authority.as_ref().and_then(|it| it.thumbprint());
+    if check.is_by_thumbprint && thumbprint.is_none() {
+        return Ok(unknown(obtain));
+    }
+    let response = own_response(&obtain.certificate, clock.now(), thumbprint.as_deref());
     let challenge = [Challenge {
         name: name.clone(),
         response: response.clone(),
     }];
     let published = PublishedResponses::new(issuing, obtain, &challenge);
     published.publish().await.map_err(|fault| chain(&fault))?;
-    let directory = obtain.issuance.issuer.directory().unwrap_or_default();
-    let authority = issuing.authorities.at(directory);
-    let account = authority.ok().and_then(|it| it.account_url());
+    let account = authority.and_then(|it| it.account_url());
     let looking = Looking::begun(issuing, &obtain.webroots, check, account);
     Ok(looking.verdicts(&obtain.names, &response).await)
 }
 
-/// A response of our own that no CA has asked for. Its token is found once: nobody in between has kept an answer to it.
-pub(super) fn own_response(certificate: &CertificateName, now: Timestamp) -> Response {
+/// The verdicts where a server answers by a thumbprint that nobody can compare: nothing is held up by what can't be known.
+pub(super) fn unknown(obtain: &Obtain) -> Vec<(Host, NameVerdict)> {
+    const WHY: &str = "a server is to answer by the thumbprint of our account's key, and there is no account yet, or its \
+                       key is being changed; `quaymaster register` makes one";
+    let unsure = |name: &Host| (name.clone(), NameVerdict::Unsure(WHY.to_owned()));
+    obtain.names.iter().map(unsure).collect()
+}
+
+/// A response of our own that no CA has asked for, made like those for a CA where the thumbprint of our account's key is
+/// known. Its token is found once: nobody in between has kept an answer to it.
+pub(super) fn own_response(
+    certificate: &CertificateName,
+    now: Timestamp,
+    thumbprint: Option<&str>,
+) -> Response {
     let one = Digest::of_parts([certificate.to_string(), now.to_string()]);
     let token = format!("quaymaster-{}", one.short());
-    let body = format!("{token}.{}", Digest::of(&token).short());
+    let body = match thumbprint {
+        Some(thumbprint) => format!("{token}.{thumbprint}"),
+        None => format!("{token}.{}", Digest::of(&token).short()),
+    };
     Response::Http { token, body }
 }
 
@@ -210,8 +232,11 @@ impl<'a> Looking<'a> {
             let location = answer.location.as_deref();
             match self.check.follow((&url, led), answer.status, location) {
                 None => {
+                    let is_page = answer.status == 200;
+                    let other = is_page.then(|| other_account(token, body, &answer.body));
                     let server = answer.server.as_deref();
-                    return stranger(from, answer.status, server, &answer.body);
+                    let stranger = || stranger(from, answer.status, server, &answer.body);
+                    return other.flatten().unwrap_or_else(stranger);
                 }
                 Some(Err(end)) => return end,
                 Some(Ok(next)) => {

@@ -102,6 +102,13 @@ pub enum VisitEnd {
     NoConnection(String),
     /// A connection, and no answer in HTTP; what came instead.
     NoHttp(String),
+    /// An answer by the thumbprint of another account's key.
+    OtherAccount {
+        /// That thumbprint.
+        answered: String,
+        /// The one of our account's key.
+        own: String,
+    },
     /// Another answer.
     Other {
         /// The status code.

@@ -134,6 +134,8 @@ mod tests {
             self_check: SelfCheckRule {
                 is_on: true,
                 is_resolver_named: false,
+                is_by_thumbprint: false,
+                is_by_listener: false,
             },
             record_wait: Duration::ZERO,
             limits: CaLimits::NONE,

@@ -76,7 +76,7 @@ pub use ledger::{Counts, LimitReached, Limited, names_digest};
 pub use life::{LifeStep, Lives, forgotten, lives};
 pub use notice::{About, Notice};
 pub use obtain::is_failure;
-pub use pages::stranger;
+pub use pages::{other_account, stranger};
 pub use part::site_file;
 pub use pauses::{Closed, again, closed, is_held_up};
 pub use preview::looked_at;
@@ -132,7 +132,7 @@ pub struct PlanRules {
     pub fallback: FallbackRule,
     /// The type of the key of what takes the place of a default certificate.
     pub key_type: KeyType,
-    /// True if quaymaster answers challenges itself where no proxy does.
+    /// True if quaymaster, or a server by the thumbprint, answers challenges where no proxy does.
     pub answers_itself: bool,
     /// A digest of all but labels that requests to CAs depend on: settings about all CAs, and this version.
     pub circumstances: Digest,

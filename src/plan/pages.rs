@@ -72,6 +72,43 @@ fn first_words(page: &str) -> String {
     cut(&words.join(" "), KEPT)
 }
 
+/// The server that answers with a page of its own, in words.
+pub(super) fn other(status: u16, server: Option<&str>, is_parked: bool, quote: &str) -> String {
+    let who = match server {
+        Some(server) => format!(" ({})", cut(server, 40)),
+        None => String::new(),
+    };
+    let what = match is_parked {
+        true => format!("a parking page answers{who}"),
+        false => format!("another server{who} answers with status {status}"),
+    };
+    match quote {
+        "" => what,
+        quote => format!("{what}: {quote:?}"),
+    }
+}
+
+/// Number of characters of a thumbprint: those of 32 bytes in base64url.
+///
+/// <https://www.rfc-editor.org/rfc/rfc7638#section-3>
+const THUMBPRINT: usize = 43;
+
+/// The answer by the thumbprint of another account's key, where a page is such a one; `own` is what is looked for.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.1>
+pub fn other_account(token: &str, own: &str, page: &str) -> Option<VisitEnd> {
+    let thumbprint = |text: &str| {
+        let after = text.trim_end().strip_prefix(token)?.strip_prefix('.')?;
+        let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let is_one = after.len() == THUMBPRINT && after.bytes().all(is_base64url);
+        is_one.then(|| after.to_owned())
+    };
+    Some(VisitEnd::OtherAccount {
+        own: thumbprint(own)?,
+        answered: thumbprint(page).filter(|_| own != page.trim_end())?,
+    })
+}
+
 /// The beginning of a text.
 pub(super) fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
@@ -80,6 +117,34 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_for_another_account_is_told_from_any_other_page() {
+        let (ours, theirs) = ("o".repeat(43), "T-_0".repeat(11)[..43].to_owned());
+        let own = format!("token.{ours}");
+        let told = VisitEnd::OtherAccount {
+            answered: theirs.clone(),
+            own: ours.clone(),
+        };
+        for (page, end) in [
+            (format!("token.{theirs}"), Some(&told)),
+            (format!("token.{theirs}\n"), Some(&told)),
+            (own.clone(), None),
+            (format!("other.{theirs}"), None),
+            (format!("token.{theirs}x"), None),
+            (format!("token.{}", "é".repeat(43)), None),
+            (format!("token{theirs}"), None),
+            ("token.".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(other_account("token", &own, &page).as_ref(), end, "{page}");
+        }
+        let unknown = "token.0123456789abcdef";
+        assert_eq!(
+            other_account("token", unknown, &format!("token.{theirs}")),
+            None
+        );
+    }
 
     #[test]
     fn of_a_page_inside_a_network_the_title_is_shown_at_most() {

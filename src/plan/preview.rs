@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Obtain, PlanRules, Why,
+    Obtain, PlanRules, SelfCheck, Why,
     answered::is_answered,
     helper::helper_of,
     ledger::Asking,
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{desire::Desired, observe::Observed, values::Timestamp};
 
-/// The orders of all certificates that are wanted, as far as names are looked at before them and a proxy shows the response:
-/// what only we answer, the process shows that listens.
+/// The orders of all certificates that are wanted, as far as names are looked at before them and a proxy shows the response, or
+/// a server by the thumbprint: what only we answer, the process shows that listens.
 pub fn looked_at(
     desired: &Desired,
     observed: &Observed,
@@ -20,9 +20,11 @@ pub fn looked_at(
     now: Timestamp,
 ) -> Vec<Obtain> {
     let nobody = BTreeSet::new();
+    let rule = rules.self_check;
+    let by_thumbprint = rule.is_by_thumbprint && !rule.is_by_listener;
     let wanted = desired.certificates.iter().filter(|(name, wanted)| {
         helper_of(wanted, observed.lasting(name)).is_none()
-            && is_answered(name, wanted, desired, observed, &nobody, false)
+            && is_answered(name, wanted, desired, observed, &nobody, by_thumbprint)
     });
     let orders = wanted.map(|(name, wanted)| {
         let held = observed.lasting(name);
@@ -39,7 +41,12 @@ pub fn looked_at(
         obtain(&order, None, seen, &BTreeMap::new(), (rules, now))
     });
     orders
-        .filter(|order| order.self_check.is_some() && !order.webroots.folders.is_empty())
+        .filter(|order| {
+            let is_shown = |it: &SelfCheck| {
+                by_thumbprint && it.is_by_thumbprint || !order.webroots.folders.is_empty()
+            };
+            order.self_check.as_ref().is_some_and(is_shown)
+        })
         .collect()
 }
 
@@ -57,6 +64,8 @@ mod tests {
             self_check: SelfCheckRule {
                 is_on: true,
                 is_resolver_named: true,
+                is_by_thumbprint: false,
+                is_by_listener: false,
             },
             ..rules()
         };
@@ -74,6 +83,8 @@ mod tests {
             self_check: SelfCheckRule {
                 is_on: false,
                 is_resolver_named: true,
+                is_by_thumbprint: false,
+                is_by_listener: false,
             },
             ..super::super::tests::rules()
         };

@@ -42,6 +42,12 @@ pub enum NoRehearsal {
         "no proxy answers challenges for it, and listen-http is not set; `quaymaster explain {0}` says why"
     )]
     Unanswered(CertificateName),
+    /// The account for trying out has another key than the one that a server answers for.
+    #[error(
+        "a server answers its challenges by the thumbprint of one account's key (setting thumbprint), and the account for \
+         trying out has another key; it can be tried out with listen-http or challenge=dns-01"
+    )]
+    OtherKey,
 }
 
 /// The order for a wanted certificate at the staging CA of the real one, whether or not the certificate is due.
@@ -82,9 +88,12 @@ pub fn rehearsal(
     let seen = (desired, observed);
     let obtain = obtain(&order, None, seen, &BTreeMap::new(), (rules, now));
     let is_shown = !obtain.webroots.folders.is_empty() || obtain.webroots.dns.is_some();
-    match !is_shown && !rules.answers_itself {
-        true => Err(NoRehearsal::Unanswered(name.clone())),
-        false => Ok(obtain),
+    let rule = rules.self_check;
+    match () {
+        () if is_shown || rule.is_by_listener => Ok(obtain),
+        () if rule.is_by_thumbprint => Err(NoRehearsal::OtherKey),
+        () if rules.answers_itself => Ok(obtain),
+        () => Err(NoRehearsal::Unanswered(name.clone())),
     }
 }
 
@@ -109,6 +118,14 @@ mod tests {
 
     /// The rehearsal for a site with these labels, on a proxy or on none.
     fn rehearsed(labels: &[(&str, &str)], is_served: bool) -> Result<Obtain, NoRehearsal> {
+        rehearsed_by(&rules(), labels, is_served)
+    }
+
+    fn rehearsed_by(
+        rules: &PlanRules,
+        labels: &[(&str, &str)],
+        is_served: bool,
+    ) -> Result<Obtain, NoRehearsal> {
         let shop = labels.iter().fold(
             container("shop", 4).label("host", NAME),
             |shop, (key, value)| shop.label(key, value),
@@ -129,7 +146,7 @@ mod tests {
             .attempts
             .insert(subject, Attempt::broken_off(START));
         let wanted = &desired.certificates[&name];
-        rehearsal(&name, wanted, (&desired, &observed), &rules(), START)
+        rehearsal(&name, wanted, (&desired, &observed), rules, START)
     }
 
     #[test]
@@ -147,6 +164,21 @@ mod tests {
             assert_eq!(order.replaces, None, "{ca}: that is another CA's");
             assert!(!order.webroots.folders.is_empty());
         }
+    }
+
+    #[test]
+    fn a_server_that_answers_by_one_thumbprint_answers_no_other_account_at_the_staging_ca() {
+        let mut rules = PlanRules {
+            answers_itself: true,
+            ..rules()
+        };
+        rules.self_check.is_by_thumbprint = true;
+        let labels = [("ca", "letsencrypt")];
+        let told = rehearsed_by(&rules, &labels, false).expect_err("it can't be");
+        assert!(told.to_string().contains("another key"), "{told}");
+        rehearsed_by(&rules, &labels, true).expect("the proxy shows the response");
+        rules.self_check.is_by_listener = true;
+        rehearsed_by(&rules, &labels, false).expect("the listener may show it");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{
     caa::{CaaAsker, forbidden},
-    pages::cut,
+    pages::{cut, other},
     renewal,
 };
 use crate::{
@@ -31,6 +31,10 @@ pub struct SelfCheckRule {
     pub is_on: bool,
     /// True if the settings name the DNS server.
     pub is_resolver_named: bool,
+    /// True if a server of the user's answers by the thumbprint of our account's key.
+    pub is_by_thumbprint: bool,
+    /// True if the daemon has a listener of its own for challenges.
+    pub is_by_listener: bool,
 }
 
 /// The way to look at the names of one order.
@@ -43,6 +47,8 @@ pub struct SelfCheck {
     pub is_public: bool,
     /// True if the settings name the DNS server.
     pub is_resolver_named: bool,
+    /// True if a server of the user's answers by the thumbprint of our account's key, which has to be known for a look.
+    pub is_by_thumbprint: bool,
     /// True if a CA has issued for these names already.
     pub was_validated: bool,
     /// True if that certificate is near its end: the look holds nothing up any more, since it may be wrong.
@@ -114,6 +120,7 @@ pub(super) fn first_check(
         method,
         is_public,
         is_resolver_named: rule.is_resolver_named,
+        is_by_thumbprint: rule.is_by_thumbprint && method == ChallengeType::Http01,
         was_validated: false,
         is_urgent: false,
         identities: preset_at(directory).map_or(&[], |preset| preset.caa),
@@ -378,7 +385,10 @@ fn is_wrong(visit: &Visit) -> bool {
         VisitEnd::Ours | VisitEnd::Late => false,
         VisitEnd::NoConnection(_) => !visit.led.is_empty(),
         VisitEnd::LostRedirect(fault) => is_of_zone(fault),
-        VisitEnd::NoHttp(_) | VisitEnd::Other { .. } | VisitEnd::BadRedirect(_) => true,
+        VisitEnd::NoHttp(_)
+        | VisitEnd::OtherAccount { .. }
+        | VisitEnd::Other { .. }
+        | VisitEnd::BadRedirect(_) => true,
     }
 }
 
@@ -411,6 +421,10 @@ fn instead(look: &NameLook, wrong: &Visit, ours: Option<IpAddr>) -> String {
             "{record} {}{by_way}{remedy}",
             other(*status, server.as_deref(), *is_parked, quote)
         ),
+        VisitEnd::OtherAccount { answered, own } => format!(
+            "{record} challenges are answered{by_way} by the thumbprint {answered} of another account, and the one of our \
+             account's key is {own}: write that into the line of the server there"
+        ),
         VisitEnd::NoHttp(problem) if wrong.led.is_empty() => {
             format!("{record} something answers that is no web server ({problem}){remedy}")
         }
@@ -435,24 +449,11 @@ fn broken(end: &VisitEnd, url: Option<&String>) -> String {
         }
         VisitEnd::NoHttp(problem) => format!("{url}, which is broken: {problem}; {REMEDY}"),
         VisitEnd::LostRedirect(fault) => format!("{url}, and {}", Fault(fault)),
-        VisitEnd::Ours | VisitEnd::Other { .. } | VisitEnd::BadRedirect(_) | VisitEnd::Late => {
-            url.to_owned()
-        }
-    }
-}
-
-fn other(status: u16, server: Option<&str>, is_parked: bool, quote: &str) -> String {
-    let who = match server {
-        Some(server) => format!(" ({})", cut(server, 40)),
-        None => String::new(),
-    };
-    let what = match is_parked {
-        true => format!("a parking page answers{who}"),
-        false => format!("another server{who} answers with status {status}"),
-    };
-    match quote {
-        "" => what,
-        quote => format!("{what}: {quote:?}"),
+        VisitEnd::Ours
+        | VisitEnd::OtherAccount { .. }
+        | VisitEnd::Other { .. }
+        | VisitEnd::BadRedirect(_)
+        | VisitEnd::Late => url.to_owned(),
     }
 }
 
@@ -514,6 +515,7 @@ mod tests {
             method: ChallengeType::Http01,
             is_public: true,
             is_resolver_named,
+            is_by_thumbprint: false,
             was_validated,
             is_urgent: false,
             identities: &["ca.example"],
@@ -587,6 +589,8 @@ mod tests {
         let rule = SelfCheckRule {
             is_on: true,
             is_resolver_named: false,
+            is_by_thumbprint: false,
+            is_by_listener: false,
         };
         let day = Duration::from_secs(24 * 60 * 60);
         let lasting = |days: u32, source| HeldCertificate {
@@ -619,7 +623,16 @@ mod tests {
     #[test]
     fn what_answers_instead_is_told_in_one_sentence_with_what_to_do() {
         let silent = || VisitEnd::NoConnection("connection refused".to_owned());
+        let other_account = || VisitEnd::OtherAccount {
+            answered: "THEIRS".to_owned(),
+            own: "OURS".to_owned(),
+        };
         for (seen, sentence) in [
+            (
+                look(vec![visit(V4, &[], other_account())]),
+                "its A record leads to 1.2.3.4, where challenges are answered by the thumbprint THEIRS of another account, \
+                 and the one of our account's key is OURS: write that into the line of the server there",
+            ),
             (
                 look(vec![visit(
                     V4,

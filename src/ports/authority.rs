@@ -53,6 +53,12 @@ pub trait Authority {
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
     fn account_url(&self) -> Option<String>;
 
+    /// The thumbprint by which the key of our account there is known, as far as that is written down here; nobody is asked.
+    /// None without an account, and while its key is being changed.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.1>
+    fn thumbprint(&self) -> Option<String>;
+
     /// The gap between our clock and the CA's, by the last answer with a date, where it is too large to order anything.
     fn clock_gap(&self) -> Option<ClockGap>;
 

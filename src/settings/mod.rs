@@ -70,6 +70,8 @@ pub struct Settings {
     pub cas: CaTable,
     /// Where we listen for challenges ourselves.
     pub listen_http: Option<SocketAddr>,
+    /// True if a server of the user's answers challenges by the thumbprint of the account's key.
+    pub thumbprint: bool,
     /// Where pages and metrics are shown.
     pub listen: Option<SocketAddr>,
     /// Names under which they are asked for.
@@ -229,6 +231,11 @@ impl Settings {
         Ok((settings, strangers(&written.environment)))
     }
 
+    /// True if challenges over HTTP are answered though no proxy of ours does: by ourselves, or by the thumbprint.
+    pub fn answers_itself(&self) -> bool {
+        self.listen_http.is_some() || self.thumbprint
+    }
+
     /// Before any row was read; every field that is not optional has a row with a default.
     fn unread() -> Self {
         Self {
@@ -247,6 +254,7 @@ impl Settings {
             ca: None,
             cas: CaTable::default(),
             listen_http: None,
+            thumbprint: false,
             listen: None,
             listen_names: BTreeSet::new(),
             metrics_also: BTreeSet::new(),
@@ -278,16 +286,6 @@ impl Settings {
             log: String::new(),
             log_json: false,
         }
-    }
-}
-
-impl SettingRow {
-    /// Its environment variable.
-    pub fn variable(&self) -> String {
-        format!(
-            "QUAYMASTER_{}",
-            self.name.replace('-', "_").to_ascii_uppercase()
-        )
     }
 }
 

@@ -27,6 +27,16 @@ pub struct SettingRow<T = Settings> {
     pub(super) read: fn(&mut T, &str) -> Result<(), String>,
 }
 
+impl SettingRow {
+    /// Its environment variable.
+    pub fn variable(&self) -> String {
+        format!(
+            "QUAYMASTER_{}",
+            self.name.replace('-', "_").to_ascii_uppercase()
+        )
+    }
+}
+
 /// The value that counts when nothing is written.
 #[derive(Clone, Copy, Debug)]
 pub enum DefaultValue {
@@ -85,6 +95,15 @@ pub const SETTINGS: &[SettingRow] = &[
               server, or for one that passes /.well-known/acme-challenge/ on. The CA asks at port 80 of the name",
         example: "0.0.0.0:80",
         read: |settings, value| set(&mut settings.listen_http, listening(value).map(Some)),
+    },
+    SettingRow {
+        name: "thumbprint",
+        value: "BOOL",
+        default: DefaultValue::Value("off"),
+        doc: "that a server of yours answers challenges by the thumbprint of the account's key (`quaymaster account CA` \
+              shows it), so that nothing has to be put anywhere for an order. It answers for that one account",
+        example: "on",
+        read: |settings, value| set(&mut settings.thumbprint, truth(value)),
     },
     SettingRow {
         name: "listen",

@@ -18,7 +18,11 @@ use crate::{
     disk::{World, serve},
     support::fake_engine::{Fake, Reply, local},
 };
-use quaymaster::{adapters::disk::Folders, ports::Accounts, values::Secret};
+use quaymaster::{
+    adapters::{acme, disk::Folders},
+    ports::Accounts,
+    values::{KeyType, Secret},
+};
 use serde_json::{Value, json};
 
 use crate::support::program::binary;
@@ -634,6 +638,46 @@ async fn each_name_is_looked_at_as_a_ca_would_and_no_ca_hears_of_it() {
             requests.iter().all(|line| line.contains("/dir")),
             "{requests:?}"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_thumbprint_that_a_server_has_to_answer_by_is_told_and_that_there_is_no_account_yet() {
+    local(async {
+        let fake = filtered(&[]);
+        let folder = tempfile::tempdir().unwrap();
+        let told = async |words: &[&str]| {
+            let words = [&["check", "--format", "json"], words].concat();
+            let (_, out) = run(&fake, folder.path(), &words).await;
+            serde_json::from_str::<Value>(&out).unwrap()
+        };
+        let says = |told: &Value, state| {
+            let found = found(told, "thumbprint", state);
+            found
+                .iter()
+                .map(|(says, _)| (*says).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let none = told(&["--thumbprint=on"]).await;
+        let expected = format!(
+            "there is no account at {NOBODY} yet by whose thumbprint a server could answer"
+        );
+        assert_eq!(says(&none, "problem"), [expected], "{none}");
+
+        let key = acme::new_key(KeyType::Ec256).unwrap();
+        let account = json!({"url": "https://127.0.0.1:1/account/1", "key": key.expose()});
+        let account = Secret::new(account.to_string());
+        let thumbprint = acme::thumbprint(&account).unwrap();
+        let state = folder.path().join("state");
+        let folders = Folders::new(state.join("certificates"), state, |_| ());
+        folders.keep_account(NOBODY, &account).unwrap();
+        let one = told(&["--thumbprint=on"]).await;
+        let expected = format!("the server has to answer by {thumbprint} for {NOBODY}");
+        assert_eq!(says(&one, "ok"), [expected], "{one}");
+        assert_eq!(says(&one, "problem"), [""; 0], "{one}");
+        let off = told(&[]).await;
+        assert!(!off.to_string().contains(&thumbprint), "{off}");
     })
     .await;
 }

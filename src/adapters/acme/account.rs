@@ -420,6 +420,14 @@ impl Registration {
         self.file.read().ok().flatten()?.url
     }
 
+    /// The thumbprint of the account's key on disk, where the CA has that key for sure.
+    pub(super) fn thumbprint(&self) -> Option<String> {
+        let record = self.file.read().ok().flatten()?;
+        let is_certain = record.url.is_some() && record.next.is_none();
+        let key = is_certain.then(|| SigningKey::of_pem(&record.key).ok())?;
+        Some(key?.thumbprint())
+    }
+
     /// The account's key on disk. An unreadable record is reported by the order that needs it.
     pub(super) fn key(&self) -> Option<Secret> {
         Some(self.file.read().ok().flatten()?.key)

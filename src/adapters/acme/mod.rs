@@ -210,6 +210,10 @@ impl Authority for AcmeAuthority {
         self.registration.account_url()
     }
 
+    fn thumbprint(&self) -> Option<String> {
+        self.registration.thumbprint()
+    }
+
     fn clock_gap(&self) -> Option<ClockGap> {
         self.caller.ca_clock.gap()
     }

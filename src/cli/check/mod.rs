@@ -9,6 +9,7 @@ mod names;
 mod outputs;
 mod readers;
 mod records;
+mod thumbprints;
 mod upstreams;
 mod writers;
 
@@ -94,6 +95,7 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
     let desired = survey.iter().flatten().map(|survey| &survey.desired).next();
     records::look(&call.settings, &*super::records::responder(call)?, told).await;
     outcome.authority = !authority::look(call, &daemon, desired, now, told).await;
+    thumbprints::look(call, &daemon, desired, told);
     match survey {
         None => {}
         Some(Err(error)) => told.problem("labels", chain(&error), ""),

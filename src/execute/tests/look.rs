@@ -82,13 +82,14 @@ async fn a_look_ends_in_time_however_many_names_it_is_about_and_what_is_known_by
         method: ChallengeType::Http01,
         is_public: true,
         is_resolver_named: true,
+        is_by_thumbprint: false,
         was_validated: false,
         is_urgent: false,
         identities: &["ca.example"],
         ports: WebPorts::USUAL,
     };
     let name = CertificateName::parse("shop").expect("a name");
-    let response = own_response(&name, START);
+    let response = own_response(&name, START, None);
     let webroots = Webroots::default();
     let began = Instant::now();
     let looking = Looking::begun(&world.ports.issuing, &webroots, &check, None);
@@ -137,6 +138,7 @@ async fn of_names_that_are_proven_by_dns_caa_records_are_looked_up_and_nothing_i
         method: ChallengeType::Dns01,
         is_public: true,
         is_resolver_named: false,
+        is_by_thumbprint: false,
         was_validated: false,
         is_urgent: false,
         identities: &["ca.example"],
@@ -146,7 +148,9 @@ async fn of_names_that_are_proven_by_dns_caa_records_are_looked_up_and_nothing_i
     let webroots = Webroots::of_dns("home");
     let names = ["*.shop.org", "mail.shop.org"].map(|name| Host::parse(name).expect("a name"));
     let looking = Looking::begun(&world.ports.issuing, &webroots, &check, None);
-    let verdicts = looking.verdicts(&names, &own_response(&name, START)).await;
+    let verdicts = looking
+        .verdicts(&names, &own_response(&name, START, None))
+        .await;
     assert!(
         verdicts
             .iter()

@@ -2,11 +2,14 @@
 
 use super::*;
 use crate::{
-    desire::{LabelRules, tests::broker},
+    desire::{
+        LabelRules,
+        tests::{broker, container},
+    },
     fixtures::{held, volume},
     observe::{HeldCertificate, Refused, Shelf, Source},
-    plan::Tell,
-    values::{Grants, KeyedTable},
+    plan::{SelfCheckRule, Tell, looked_at},
+    values::{DnsNames, Grants, KeyedTable},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -424,4 +427,40 @@ fn a_name_that_no_proxy_answers_for_is_obtained_where_we_answer_ourselves() {
     assert_eq!(obtained(vec![broker()], false), [""; 0]);
     // A proxy that is to answer may be who the CA reaches: it is waited for.
     assert_eq!(obtained(vec![proxy(), broker()], true), [""; 0]);
+}
+
+#[test]
+fn check_looks_at_what_a_server_answers_by_the_thumbprint_and_not_at_what_the_daemon_alone_shows() {
+    let looked = |is_by_thumbprint, is_by_listener| {
+        let label_rules = LabelRules {
+            answers_itself: true,
+            ..label_rules()
+        };
+        let by_dns = container("mail", 5)
+            .label("kind", "generic")
+            .label("use", "mail.example")
+            .label("challenge", "dns-01")
+            .label("dns", "home");
+        let label_rules = LabelRules {
+            dns: DnsNames::new([("home".to_owned(), Duration::ZERO)].into(), None),
+            ..label_rules
+        };
+        let desired = desire(&snapshot(vec![broker(), by_dns]), &label_rules);
+        let rules = PlanRules {
+            answers_itself: true,
+            self_check: SelfCheckRule {
+                is_on: true,
+                is_resolver_named: true,
+                is_by_thumbprint,
+                is_by_listener,
+            },
+            ..rules()
+        };
+        let orders = looked_at(&desired, &fresh(&desired), &rules, START);
+        let names = orders.iter().map(|order| order.certificate.to_string());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(looked(true, false), ["mqtt.example"]);
+    assert_eq!(looked(true, true), [""; 0]);
+    assert_eq!(looked(false, true), [""; 0]);
 }

@@ -22,3 +22,4 @@ mod replaces;
 mod rides_out;
 mod self_check;
 mod several_cas;
+mod thumbprint;

@@ -133,6 +133,7 @@ async fn tried(ports: &Ports, servers: &Servers, name: &str) -> Outcome {
         method: ChallengeType::Http01,
         is_public: false,
         is_resolver_named: true,
+        is_by_thumbprint: false,
         was_validated: false,
         is_urgent: false,
         identities: &["ca.example"],
