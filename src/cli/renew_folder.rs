@@ -159,7 +159,7 @@ impl FolderRenewal {
                 "{name}: not due before {due} (in {}), valid until {not_after}\n",
                 rough(due.since(now))
             ),
-            FolderOutcome::Renewed { certificate } => format!("{name}: {}", certificate.text()),
+            FolderOutcome::Renewed { certificate } => certificate.text(),
             FolderOutcome::ByHand { report } => format!("{name}: {}", report.text()),
             FolderOutcome::Failed { problem, .. } => format!("{name}: {problem}\n"),
         }
