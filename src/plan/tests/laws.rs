@@ -7,6 +7,7 @@ use crate::{
     desire::{CertificateFolder, LabelRules},
     fixtures::{held, volume},
     observe::{HeldCertificate, Shelf, Source},
+    plan::InForce,
 };
 
 /// Something that happens in the simulated world.
@@ -433,14 +434,15 @@ proptest! {
                     prop_assert!(made.contains(&subject) || tried(&subject), "{}", name);
                 }
             }
-            // Never worse: a site whose certificate is held keeps its TLS server.
+            // Never worse: a site whose certificate is held keeps its TLS server. Of two that are called alike, only one can
+            // serve: one of the user's own, whose folder is called as another name, may give way to the one for that name.
+            let in_force = InForce::of(&desired, &world.observed, world.now).certificates;
             for deploy in first.actions.iter().filter_map(|action| match action {
                 Action::Deploy(deploy) => Some(deploy),
                 Action::TakeBack(_) | Action::Obtain(_) | Action::FallBack(_) => None,
             }) {
                 for host in deploy.consumer.sites.keys() {
-                    let mut certificates = world.observed.held.values().chain(world.observed.provided.values());
-                    let held = certificates.any(|certificate| certificate.covers(host));
+                    let held = in_force.values().any(|certificate| certificate.covers(host));
                     let file = deploy.write.get(&site_file(host));
                     let is_good = |has_tls: bool| match has_substitutes {
                         true => has_tls || !held,

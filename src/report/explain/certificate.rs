@@ -43,6 +43,10 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
     {
         let Err(skipped) = verdict else { continue };
         let why = match skipped {
+            // Another one is called so, and is the one for that name.
+            Skipped::DoesNotCover if certificate.covers(facts.host) => format!(
+                "{name} is served by another one that is called so; call the folder of this one otherwise"
+            ),
             Skipped::DoesNotCover => format!("it is for {}", listed(certificate)),
             Skipped::NotValid => {
                 format!(

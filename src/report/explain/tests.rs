@@ -749,6 +749,30 @@ fn what_was_skipped_is_told_with_its_reason() {
 }
 
 #[test]
+fn one_of_your_own_in_a_folder_that_is_called_as_another_name_is_told_to_be_called_otherwise() {
+    let mut world = World::well();
+    world.host = Host::parse("more.example").expect("a name");
+    world.containers = vec![
+        proxy(),
+        container("shop", 4).label("host", "shop.example"),
+        container("more", 5).label("host", "more.example"),
+    ];
+    let name = || CertificateName::parse("shop.example").expect("a name");
+    world.observed.hold(name(), held(&["shop.example"]));
+    let users = HeldCertificate {
+        shelf: Shelf::Provided,
+        ..held(&["more.example"])
+    };
+    world.observed.provide(name(), users);
+    world.settles = false;
+    let told = world.told();
+    let mut notes = told.0.iter().map(|finding| finding.says.as_str());
+    let sentence = "not provided/shop.example: shop.example is served by another one that is called so; call the folder of this \
+                    one otherwise";
+    assert!(notes.any(|says| says == sentence), "{told:?}");
+}
+
+#[test]
 fn a_certificate_that_does_not_cover_the_name_is_told_with_why_it_serves() {
     let told = |host: &str, default: &str| {
         let mut world = World::well();
