@@ -32,6 +32,8 @@ struct ClientRow {
     has: &'static [Mark],
     /// Its certificates, files missing or not.
     certificates: fn(&ClientRoot) -> Result<Vec<ClientCertificate>, DiskError>,
+    /// The file of its account, or the folder below which those of its accounts lie; none where they lie elsewhere.
+    accounts: Option<&'static str>,
     /// Other things that may be there, and the reasons why they stay.
     left: &'static [(&'static str, &'static str)],
 }
@@ -44,9 +46,18 @@ enum Mark {
     FolderWith(&'static [&'static str]),
 }
 
+/// The endings of files with the key of an account: certbot's, and lego's and acme.sh's.
+const ACCOUNT_KEYS: [&str; 2] = ["private_key.json", ".key"];
+
+/// So many folders lie one in the other above such a file at most: CA, directory, account, keys.
+const ACCOUNT_DEPTH: u32 = 5;
+
 /// An account stays where it is: what it obtained is used without it.
 const ACCOUNT: &str = "quaymaster registers an account of its own with its first order, and certificates need none until then; \
-                       `quaymaster register --account FILE` takes over one whose key is in PEM, in certbot's private_key.json, or in manuale's account.json";
+                       to go on with this one, `quaymaster register --account` takes it over from this file";
+
+/// The folder of accounts, where no key is found in it.
+const ACCOUNTS: &str = "quaymaster registers an account of its own with its first order, and certificates need none until then";
 
 /// Every client that is known. The first whose marks are all there counts.
 const CLIENTS: &[ClientRow] = &[
@@ -61,13 +72,11 @@ const CLIENTS: &[ClientRow] = &[
                 .map(|name| in_folder(&live.join(&name), name, &files))
                 .collect())
         },
-        left: &[
-            ("accounts", ACCOUNT),
-            (
-                "renewal",
-                "certbot goes on renewing what it lists: end that (`certbot delete`, or its timer) once quaymaster serves it",
-            ),
-        ],
+        accounts: Some("accounts"),
+        left: &[(
+            "renewal",
+            "certbot goes on renewing what it lists: end that (`certbot delete`, or its timer) once quaymaster serves it",
+        )],
     },
     ClientRow {
         name: "lego",
@@ -84,7 +93,8 @@ const CLIENTS: &[ClientRow] = &[
                 })
                 .collect())
         },
-        left: &[("accounts", ACCOUNT)],
+        accounts: Some("accounts"),
+        left: &[],
     },
     ClientRow {
         name: "acme.sh",
@@ -103,7 +113,8 @@ const CLIENTS: &[ClientRow] = &[
             }
             Ok(found)
         },
-        left: &[("ca", ACCOUNT)],
+        accounts: Some("ca"),
+        left: &[],
     },
     ClientRow {
         name: "manuale",
@@ -120,10 +131,8 @@ const CLIENTS: &[ClientRow] = &[
                 })
                 .collect())
         },
-        left: &[
-            ("account.json", ACCOUNT),
-            ("orders", "orders under way are manuale's to end"),
-        ],
+        accounts: Some("account.json"),
+        left: &[("orders", "orders under way are manuale's to end")],
     },
     ClientRow {
         name: "acme-companion",
@@ -140,6 +149,7 @@ const CLIENTS: &[ClientRow] = &[
                 .map(|name| in_folder(&PathBuf::from(&name), name, &files))
                 .collect())
         },
+        accounts: None,
         left: &[(
             "default.crt",
             "it is a stand-in that acme-companion signed itself",
@@ -181,21 +191,42 @@ pub(super) fn client_folder(path: &Path) -> Result<Option<ClientFolder>, DiskErr
             );
             return Err(damaged(path.to_owned(), problem));
         }
-        let left = row.left.iter();
-        let left = left.filter(|(place, _)| root.is_there(Path::new(place)));
+        let mut left: Vec<_> = row
+            .accounts
+            .map(|place| accounts(&root, place))
+            .unwrap_or_default();
+        let others = row.left.iter();
+        let others = others.filter(|(place, _)| root.is_there(Path::new(place)));
+        left.extend(others.map(|&(place, why)| LeftThere {
+            path: place.into(),
+            why,
+        }));
         return Ok(Some(ClientFolder {
             client: row.name,
             path: path.to_owned(),
             certificates,
-            left: left
-                .map(|&(place, why)| LeftThere {
-                    path: place.into(),
-                    why,
-                })
-                .collect(),
+            left,
         }));
     }
     Ok(None)
+}
+
+/// The files of its accounts; the folder where none is found, or it can't be listed: they are told of, and not needed.
+fn accounts(root: &ClientRoot, place: &str) -> Vec<LeftThere> {
+    let place = Path::new(place);
+    let mut keys = Vec::new();
+    match root.is_file(place) {
+        true => keys.push(place.to_owned()),
+        false => drop(root.account_keys(place, ACCOUNT_DEPTH, &mut keys)),
+    }
+    if keys.is_empty() && root.is_there(place) {
+        return vec![LeftThere {
+            path: place.to_owned(),
+            why: ACCOUNTS,
+        }];
+    }
+    let of_key = |path| LeftThere { path, why: ACCOUNT };
+    keys.into_iter().map(of_key).collect()
 }
 
 /// The contents of the files of a certificate, together. A missing file adds nothing.
@@ -331,6 +362,25 @@ impl ClientRoot {
         let names = self.entries(place)?.into_iter();
         let before = names.filter_map(|name| name.strip_suffix(ending).map(str::to_owned));
         Ok(before.filter(|name| !name.is_empty()).collect())
+    }
+
+    /// Finds the files with keys of accounts below a folder, at most so many folders below.
+    fn account_keys(
+        &self,
+        place: &Path,
+        depth: u32,
+        found: &mut Vec<PathBuf>,
+    ) -> Result<(), DiskError> {
+        for name in self.entries(place)? {
+            let path = place.join(&name);
+            let is_key = ACCOUNT_KEYS.iter().any(|ending| name.ends_with(ending));
+            if is_key && self.is_file(&path) {
+                found.push(path);
+            } else if depth > 1 && self.is_folder(&path) {
+                self.account_keys(&path, depth - 1, found)?;
+            }
+        }
+        Ok(())
     }
 
     /// The names in a folder, as far as they are text, sorted.

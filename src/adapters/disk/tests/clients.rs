@@ -75,7 +75,10 @@ fn the_folder_of_each_client_is_told_by_what_lies_in_it_and_stays_as_it_is() {
                 ("renewal/own.example.conf", "[renewalparams]"),
                 ("accounts/ca.example/directory/1/private_key.json", "{}"),
             ],
-            &["accounts", "renewal"],
+            &[
+                "accounts/ca.example/directory/1/private_key.json",
+                "renewal",
+            ],
         ),
         (
             "lego",
@@ -85,8 +88,9 @@ fn the_folder_of_each_client_is_told_by_what_lies_in_it_and_stays_as_it_is() {
                 ("certificates/own.example.issuer.crt", issuer),
                 ("certificates/own.example.json", "{}"),
                 ("accounts/ca.example/me/account.json", "{}"),
+                ("accounts/ca.example/me/keys/me.key", key),
             ],
-            &["accounts"],
+            &["accounts/ca.example/me/keys/me.key"],
         ),
         (
             "acme.sh",
@@ -102,7 +106,7 @@ fn the_folder_of_each_client_is_told_by_what_lies_in_it_and_stays_as_it_is() {
                     "Le_Domain='own.example'",
                 ),
             ],
-            &["ca"],
+            &["ca/ca.example/directory/account.key"],
         ),
         (
             "manuale",
