@@ -286,14 +286,16 @@ fn a_site_that_is_held_back_is_never_served_by_another_s_container() {
     [&good, &bad]
         .iter()
         .for_each(|host| drop(stack.wait_for_site(host)));
-    // Another container takes the first one's place, at its address, with a label that nginx refuses.
-    pause(&stack.named("quaymaster"));
+    stack.wait_for_rest();
+    // Another container takes the first one's place, at its address, with a label that nginx refuses. Nobody looks meanwhile:
+    // who sees that the first one is gone writes a file for a site without one.
+    docker(&["stop", "-t", "5", &stack.named("quaymaster")]);
     docker(&["rm", "-f", &stack.named("bad")]);
     stack.app(
         "bad",
         &[("host", &bad), ("tls", "both"), ("body-size", "1m")],
     );
-    docker(&["unpause", &stack.named("quaymaster")]);
+    docker(&["start", &stack.named("quaymaster")]);
     stack.wait_for_event("complaint", &bad);
     stack.wait_for_rest();
     let answers = |host: &str| {
