@@ -589,6 +589,11 @@ fn what_is_due_of_a_folder_is_renewed_and_nothing_is_touched_before() {
     assert_ne!(read("new.example.pem"), before[0]);
     let (code, _, log) = hand.run(&["renew", "--folder=certs", "none.example"]);
     assert_eq!(code, Some(2), "{log}");
+    // For people, the text of what was issued names it, and nothing before it does.
+    let (code, text, log) = hand.run(&words);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(text.starts_with("new.example: "), "{text}");
+    assert_eq!(text.matches("new.example: ").count(), 1, "{text}");
     // A key that its owner keeps is not made anew, and files that are none of a layout are left alone.
     fs::remove_file(certs.join("old.example.pem")).unwrap();
     fs::write(certs.join("root.pem"), pebble.root()).unwrap();

@@ -350,6 +350,12 @@ impl ClientRoot {
         opened.is_ok_and(|found| found.is_some())
     }
 
+    /// True of a folder that is no link to one: what descends must not follow links that lead back up.
+    fn is_folder_itself(&self, place: &Path) -> bool {
+        let opened = self.opened(place, OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW);
+        opened.is_ok_and(|found| found.is_some())
+    }
+
     /// The names of the folders in a folder, sorted.
     fn folders(&self, place: &Path) -> Result<Vec<String>, DiskError> {
         let mut names = self.entries(place)?;
@@ -376,7 +382,7 @@ impl ClientRoot {
             let is_key = ACCOUNT_KEYS.iter().any(|ending| name.ends_with(ending));
             if is_key && self.is_file(&path) {
                 found.push(path);
-            } else if depth > 1 && self.is_folder(&path) {
+            } else if depth > 1 && self.is_folder_itself(&path) {
                 self.account_keys(&path, depth - 1, found)?;
             }
         }

@@ -183,6 +183,25 @@ fn a_folder_of_one_certificate_is_no_client_s_and_that_of_certificates_is_not_im
 }
 
 #[test]
+fn links_that_lead_back_among_a_client_s_accounts_are_not_followed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    lay(
+        folder.path(),
+        &[("account.conf", ""), ("ca/ca.example/account.key", "key")],
+    );
+    // Followed, they would be 40 ways at each of the levels.
+    for n in 0..40 {
+        symlink(".", folder.path().join(format!("ca/back{n}"))).expect("a link");
+    }
+    let kept = kept(folder.path()).expect("it is acme.sh's");
+    let left = kept.left.iter().map(|left| left.path.clone());
+    assert_eq!(
+        left.collect::<Vec<_>>(),
+        [Path::new("ca/ca.example/account.key")]
+    );
+}
+
+#[test]
 fn a_bad_certificate_of_a_client_spoils_only_itself_and_is_refused_at_once() {
     let (set, other) = (Set::new(), Set::new());
     let folder = tempfile::tempdir().expect("a folder");
