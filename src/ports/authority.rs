@@ -180,7 +180,9 @@ pub enum Scope {
 #[derive(Debug, Error)]
 pub enum AuthorityError {
     /// It can't be reached, or breaks off.
-    #[error("the CA at {directory} can't be reached")]
+    #[error(
+        "the CA at {directory} can't be reached; is it up, and is the way to it open (DNS, firewall, HTTPS_PROXY)?"
+    )]
     Unreachable {
         /// The CA's directory URL.
         directory: String,

@@ -145,7 +145,9 @@ pub(super) fn tell_progress(
         Progress::TakenBack => told.problem(
             "proxy",
             format!("{name} did not take up what it was given, and has back what it had before"),
-            format!("`docker logs {name}` says why; what is new comes again when it runs"),
+            format!(
+                "`docker logs {name}` says why; mend that, and what is new comes again by itself"
+            ),
         ),
     }
 }

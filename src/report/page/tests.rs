@@ -157,6 +157,21 @@ fn trouble_comes_first_in_words_with_what_to_do() {
 }
 
 #[test]
+fn an_engine_that_is_gone_is_on_each_page_with_the_reason() {
+    for path in ["/", "/servers", "/cas", "/name/shop.example"] {
+        let mut lost = overview([proxy(), shop()]);
+        lost.tally
+            .note_engine(Some("the Docker engine can't be <reached>".to_owned()));
+        let (_, html, _) = seen(lost, path, "");
+        assert!(words(&html).contains("engine not reached"), "{path}");
+        assert!(
+            html.contains("engine can&#x27;t be &lt;reached&gt;"),
+            "{html}"
+        );
+    }
+}
+
+#[test]
 fn a_page_of_a_name_tells_its_story_and_its_certificate() {
     let (status, html, _) = seen(overview([proxy(), shop()]), "/name/shop.example", "");
     let text = words(&html);
