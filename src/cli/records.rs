@@ -160,8 +160,8 @@ fn waiting(folders: &Folders) -> Result<BTreeMap<String, Vec<String>>, Failure> 
     for name in folders.orders()? {
         let order = folders.order(&name)?;
         for shown in order.into_iter().flat_map(|order| order.shown) {
-            if let ShownResponse::Txt { name, value, .. } = shown {
-                let line = format!("{name}. 60 TXT \"{value}\"");
+            if let ShownResponse::Txt { name, proof, .. } = shown {
+                let line = format!("{name}. 60 TXT \"{}\"", proof.value);
                 waiting.entry(name).or_default().push(line);
             }
         }

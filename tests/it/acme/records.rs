@@ -12,7 +12,7 @@ use std::{
 
 use quaymaster::{
     adapters::disk::Folders,
-    ports::{OrderRecord, Orders, ShownResponse},
+    ports::{OrderRecord, Orders, ShownResponse, TxtProof},
     values::{CertificateName, Digest, Secret},
 };
 use rcgen::KeyPair;
@@ -169,7 +169,7 @@ fn printed(hand: &Hand) {
         shown: vec![ShownResponse::Txt {
             dns: "home".to_owned(),
             name: "_acme-challenge.shop.example".to_owned(),
-            value: "proof".to_owned(),
+            proof: TxtProof::of_value("proof"),
         }],
         shown_at: None,
     };
