@@ -91,7 +91,7 @@ pub(super) fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &
         told.problem(
             "proxy",
             format!("{name} could not be brought up to date: {problem}"),
-            "mend that; it is tried again by itself",
+            format!("mend the cause of the failed update of {name}; it is tried again by itself"),
         );
     }
     let changes = facts.actions().find_map(|action| match action {
