@@ -181,7 +181,7 @@ pub enum Scope {
 pub enum AuthorityError {
     /// It can't be reached, or breaks off.
     #[error(
-        "the CA at {directory} can't be reached; is it up, and is the way to it open (DNS, firewall, HTTPS_PROXY)?"
+        "the CA at {directory} can't be reached; see whether it is up, and the way to it open (DNS, firewall, HTTPS_PROXY)"
     )]
     Unreachable {
         /// The CA's directory URL.

@@ -136,6 +136,13 @@ fn trouble_comes_first_in_words_with_what_to_do() {
         "{text}"
     );
     assert!(text.contains("docker logs late"), "{text}");
+    // As bad as it is in the table, and no worse.
+    assert!(
+        html.contains(
+            "<article class=\"card bad\">\n<h3><a href=\"&#x2f;name&#x2f;late.example\">"
+        ),
+        "{html}"
+    );
     assert!(
         text.contains("container odd, label quaymaster.port"),
         "{text}"
