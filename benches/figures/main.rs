@@ -14,6 +14,7 @@ mod fake;
 mod floor;
 mod issuance;
 mod ledger;
+mod listening;
 mod look;
 mod pages;
 mod provided;
@@ -53,7 +54,7 @@ fn main() {
         ["ledger"] => measure(&[ledger::measure]),
         ["look"] => measure(&[look::measure]),
         ["provided"] => measure(&[provided::measure, provided::measure_delivery]),
-        ["pages"] => measure(&[pages::measure]),
+        ["pages"] => measure(&[pages::measure, listening::measure]),
         ["consumers"] => measure(&[consumers::measure]),
         ["templates"] => measure(&[templates::measure]),
         // What needs memory of this process first: what others freed would be used again.
@@ -68,6 +69,7 @@ fn main() {
             look::measure,
             ledger::measure,
             pages::measure,
+            listening::measure,
             templates::measure,
         ]),
     }

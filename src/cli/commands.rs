@@ -371,9 +371,11 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "records",
         about: "records of DNS for names, to be pasted into a zone file: the CNAME record that leads from where a CA looks for \
                 proofs to a zone that may be changed from here, the TXT records that orders wait for, and the CAA records that \
-                let our account alone obtain certificates, by our method. `--try`: sets a TXT record by each table [dns.NAME], or \
+                let our account alone obtain certificates, by our method. Where a CA says that it takes standing proofs \
+                (dns-persist-01), their records follow as comments: other programs may use them with this account. `--format json`: \
+                the same for programs. `--try`: sets a TXT record by each table [dns.NAME], or \
                 by the one that the setting dns chooses, looks for it at the servers of its zone for up to two minutes, and \
-                removes it; exits with 3 when that can't be done by each. No engine is needed",
+                removes it, after Ctrl-C too; exits with 3 when that can't be done by each. No engine is needed",
         examples: &[
             (
                 "docker exec NAME /quaymaster records shop.example '*.shop.example'",

@@ -48,6 +48,7 @@ mod terminal;
 mod thumbprint;
 mod upgrade;
 mod watch;
+mod zone_records;
 
 use std::{
     collections::BTreeMap,

@@ -3,23 +3,29 @@
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use clap::{Arg, ArgAction, Command};
-use url::Url;
+use futures_util::FutureExt;
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind};
 
 use super::{
-    Call, Exit, Failure, block_on,
+    Call, Exit, Failure,
+    arguments::format,
+    block_on,
     ca_setup::{ca_root, https_proxy},
-    print, setup,
+    json, print, setup,
+    watch::listen,
+    zone_records::{CaaLine, ZonePart, ZoneRecord, cname, standing, zone_text},
 };
 use crate::{
     adapters::{
         acme::{Directory, kept_account},
         disk::{self, Folders},
-        dns::{DnsResolver, RecordResponder},
+        dns::{DnsResolver, RecordResponder, TriedRecord},
     },
-    ports::{Orders, ShownResponse, txt_name},
+    ports::{KeptAccount, Orders, ShownResponse, StandingProof, txt_name},
     report::chain,
     settings::Settings,
-    values::{ChallengeType, DnsName, DnsProvider, DnsSettings, Host, Issuers, preset_at},
+    values::{ChallengeType, DnsName, DnsSettings, Host, Issuers, preset_at},
 };
 
 /// Time for which a record is looked for that is tried out.
@@ -40,6 +46,7 @@ pub(super) fn arguments(command: Command) -> Command {
                 .help("the zone that CNAME records are to lead to"),
         )
         .arg(is_tried.help("set, look for and remove a TXT record of each name"))
+        .arg(format(&["text", "json"]))
 }
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
@@ -60,7 +67,11 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         match call.options.get_flag("try") {
             true => tried(call, &names).await,
             false => {
-                print(&shown(call, &names).await?)?;
+                let parts = shown(call, &names).await?;
+                print(&match call.wants_json() {
+                    true => json(&parts)?,
+                    false => zone_text(&parts),
+                })?;
                 Ok(Exit::Done)
             }
         }
@@ -75,6 +86,37 @@ fn tables(settings: &Settings) -> Vec<(&str, &DnsSettings)> {
         .collect()
 }
 
+/// Outcome of a try by one table at one name.
+#[derive(Serialize)]
+struct TriedTable<'t> {
+    table: &'t str,
+    provider: &'static str,
+    name: &'t Host,
+    #[serde(flatten)]
+    record: Option<TriedRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+impl TriedTable<'_> {
+    fn text(&self) -> String {
+        let said = match (&self.record, &self.problem) {
+            (Some(tried), None) => format!(
+                "set at {} in the zone {}, seen at its servers, removed again",
+                tried.place, tried.zone
+            ),
+            (_, problem) => format!("PROBLEM: {}", problem.as_deref().unwrap_or_default()),
+        };
+        let Self {
+            table,
+            provider,
+            name,
+            ..
+        } = self;
+        format!("[dns.{table}] {provider}, {name}: {said}\n")
+    }
+}
+
 async fn tried(call: &Call, names: &[Host]) -> Result<Exit, Failure> {
     let settings = &call.settings;
     let tables = tables(settings);
@@ -84,31 +126,77 @@ async fn tried(call: &Call, names: &[Host]) -> Result<Exit, Failure> {
         ));
     }
     let responder = responder(call)?;
-    let mut exit = Exit::Done;
-    for (table, dns) in tables {
+    let mut interrupts = Interrupts::begin()?;
+    let mut all = Vec::new();
+    let of_each = tables.iter().flat_map(|(table, dns)| {
         let provider = dns.provider.map_or("", |provider| provider.name);
-        for name in names {
-            let said = match responder.try_out(table, name, patience()).await {
-                Ok(tried) => format!(
-                    "set at {} in the zone {}, seen at its servers, removed again",
-                    tried.place, tried.zone
-                ),
-                Err(problem) => {
-                    exit = Exit::Partly;
-                    format!("PROBLEM: {problem}")
-                }
-            };
-            print(&format!("[dns.{table}] {provider}, {name}: {said}\n"))?;
+        names.iter().map(move |name| (*table, provider, name))
+    });
+    for (table, provider, name) in of_each {
+        if interrupts.have_come() {
+            break;
         }
+        let tried = responder.try_out(table, name, interrupts.patience()).await;
+        let tried = TriedTable {
+            table,
+            provider,
+            name,
+            problem: tried.as_ref().err().cloned(),
+            record: tried.ok(),
+        };
+        if !call.wants_json() {
+            print(&tried.text())?;
+        }
+        all.push(tried);
     }
-    Ok(exit)
+    if call.wants_json() {
+        print(&json(&all)?)?;
+    }
+    Ok(match all.iter().any(|tried| tried.problem.is_some()) {
+        _ if interrupts.have_come() => Exit::Interrupted,
+        true => Exit::Partly,
+        false => Exit::Done,
+    })
 }
 
-/// Over after a time, and when somebody presses Ctrl-C: the record is removed in both cases.
-async fn patience() {
-    tokio::select! {
-        () = tokio::time::sleep(PATIENCE) => {}
-        _ = tokio::signal::ctrl_c() => {}
+/// Ctrl-C and SIGTERM, from before the first record is set: whoever presses it has the record removed all the same.
+struct Interrupts {
+    signals: [Signal; 2],
+    have_come: bool,
+}
+
+impl Interrupts {
+    fn begin() -> Result<Self, Failure> {
+        let signals = [SignalKind::interrupt(), SignalKind::terminate()];
+        let [interrupt, terminate] = signals.map(listen);
+        Ok(Self {
+            signals: [interrupt?, terminate?],
+            have_come: false,
+        })
+    }
+
+    /// Over after a time, and when one of them comes.
+    async fn patience(&mut self) {
+        tokio::select! {
+            () = tokio::time::sleep(PATIENCE) => {}
+            () = self.come() => {}
+        }
+    }
+
+    async fn come(&mut self) {
+        let [interrupt, terminate] = &mut self.signals;
+        if !self.have_come {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        self.have_come = true;
+    }
+
+    /// True once one of them has come.
+    fn have_come(&mut self) -> bool {
+        self.come().now_or_never().is_some()
     }
 }
 
@@ -120,7 +208,7 @@ pub(super) fn responder(call: &Call) -> Result<Rc<RecordResponder>, Failure> {
 }
 
 /// Lines of a zone file: those that are needed, those that are waited for, and those that shut others out.
-async fn shown(call: &Call, names: &[Host]) -> Result<String, Failure> {
+async fn shown(call: &Call, names: &[Host]) -> Result<Vec<ZonePart>, Failure> {
     let settings = &call.settings;
     let alias = call.options.get_one::<String>("alias");
     let alias = alias.map(|word| match DnsName::parse(word) {
@@ -131,264 +219,135 @@ async fn shown(call: &Call, names: &[Host]) -> Result<String, Failure> {
     let usual = settings.dns_tables.names(settings.dns.as_deref());
     let mut tables = settings.dns_tables.iter();
     let table = tables.find(|(name, _)| usual.usual() == Some(*name));
-    let waiting = waiting(&setup::folders(call, None))?;
-    let mut lines = Vec::new();
+    let mut waiting = waiting(&setup::folders(call, None))?;
     let mut places: Vec<_> = names.iter().map(txt_name).collect();
     places.sort();
     places.dedup();
-    lines.push("; where the CA looks for proofs by dns-01, once and for all".to_owned());
-    lines.extend(places.iter().map(|at| cname(at, table, alias.as_deref())));
-    let texts: Vec<_> = places
-        .iter()
-        .flat_map(|at| waiting.get(at).into_iter().flatten())
-        .collect();
-    if !texts.is_empty() {
-        lines.push(String::new());
-        lines.push(
-            "; what orders wait for now; quaymaster sets these itself where it can".to_owned(),
-        );
-        lines.extend(texts.into_iter().cloned());
+    let mut ways = ZonePart::new(
+        "dns-01",
+        "where the CA looks for proofs by dns-01, once and for all",
+    );
+    let mut awaited = ZonePart::new(
+        "orders",
+        "what orders wait for now; quaymaster sets these itself where it can",
+    );
+    for at in &places {
+        ways.add(cname(at, table, alias.as_deref()));
+        awaited
+            .records
+            .extend(waiting.remove(at).unwrap_or_default());
     }
-    lines.push(String::new());
-    lines.extend(caa(call, names).await?);
-    Ok(lines.join("\n") + "\n")
+    let [caa, standing] = of_cas(call, names).await?;
+    Ok(vec![ways, awaited, caa, standing])
 }
 
 /// The TXT records that orders on record are waiting for, by their names.
-fn waiting(folders: &Folders) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+fn waiting(folders: &Folders) -> Result<BTreeMap<String, Vec<ZoneRecord>>, Failure> {
     let mut waiting: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for name in folders.orders()? {
         let order = folders.order(&name)?;
         for shown in order.into_iter().flat_map(|order| order.shown) {
-            if let ShownResponse::Txt { name, value, .. } = shown {
-                let line = format!("{name}. 60 TXT \"{value}\"");
-                waiting.entry(name).or_default().push(line);
+            if let ShownResponse::Txt { name, proof, .. } = shown {
+                let record = ZoneRecord {
+                    name: name.clone(),
+                    ttl: Some(60),
+                    kind: "TXT",
+                    data: format!("\"{}\"", proof.value),
+                };
+                waiting.entry(name).or_default().push(record);
             }
         }
     }
     Ok(waiting)
 }
 
-/// The line that leads from where the CA looks to where records are set, or why there is none.
-fn cname(at: &str, table: Option<(&str, &DnsSettings)>, alias: Option<&str>) -> String {
-    let name = at.strip_prefix("_acme-challenge.").unwrap_or(at);
-    let line = |to: String| format!("{at}. CNAME {to}.");
-    if let Some(zone) = alias {
-        return line(format!("{name}.{zone}"));
-    }
-    let Some((table, dns)) = table else {
-        return format!(
-            "; {at}.  CNAME to a name in a zone that may be changed from here; --alias ZONE writes the line"
-        );
-    };
-    let is_acme_dns = dns
-        .provider
-        .is_some_and(|it| it.name == DnsProvider::ACME_DNS);
-    match (&dns.zone, &dns.subdomain) {
-        (zone, Some(subdomain)) if is_acme_dns => {
-            let of_url = || acme_dns_zone(dns);
-            let zone = zone.clone().or_else(of_url).unwrap_or_default();
-            line(format!("{subdomain}.{zone}"))
-        }
-        (Some(zone), _) if at != zone && !at.ends_with(&format!(".{zone}")) => {
-            line(format!("{name}.{zone}"))
-        }
-        (Some(zone), _) => {
-            format!("; {at}.  needs none: it lies in {zone}, where [dns.{table}] sets records")
-        }
-        (None, _) => format!(
-            "; {at}.  needs none if [dns.{table}] may change its zone; else --alias ZONE writes one to a zone that it may change"
-        ),
-    }
-}
-
-/// The zone of an acme-dns server that is named by its URL alone: most have the same name.
-fn acme_dns_zone(dns: &DnsSettings) -> Option<String> {
-    let url = dns.url.as_deref().or(dns.provider?.url)?;
-    let url = Url::parse(url).ok()?;
-    url.domain().map(str::to_owned)
-}
-
-/// The lines by which the CAs of the settings alone may issue, to our account, by the method that is used.
-///
-/// <https://www.rfc-editor.org/rfc/rfc8659#section-4>, <https://www.rfc-editor.org/rfc/rfc8657#section-3>
-async fn caa(call: &Call, names: &[Host]) -> Result<Vec<String>, Failure> {
+/// The records by which the CAs of the settings alone may issue, to our account, by the method that is used; and those by which
+/// they may validate names for it without anything else.
+async fn of_cas(call: &Call, names: &[Host]) -> Result<[ZonePart; 2], Failure> {
     let settings = &call.settings;
     let accounts: BTreeMap<_, _> = setup::folders(call, None).accounts()?.into_iter().collect();
-    let mut lines =
-        vec!["; optional: no other CA, and no other account, obtains certificates then".to_owned()];
+    let mut caa = ZonePart::new(
+        "caa",
+        "optional: no other CA, and no other account, obtains certificates then",
+    );
+    let mut proofs = ZonePart::offered(
+        "dns-persist-01",
+        "not needed: standing proofs for other programs with this account. quaymaster does not ask for dns-persist-01",
+    );
     for directory in settings.ca.iter().flat_map(Issuers::directories) {
         let ca = settings.cas.called(directory);
-        let identity = match identity(call, directory).await? {
-            Ok(identity) => identity,
-            Err(problem) => {
-                lines.push(format!("; {ca}: {problem}"));
-                continue;
-            }
-        };
         let account = accounts.get(&Folders::account_folder(directory));
-        let account = account.and_then(kept_account).and_then(|kept| kept.url);
-        if account.is_none() {
-            lines.push(format!(
-                "; {ca}: there is no account yet; once there is one, these lines name it"
-            ));
-        }
-        let caa = CaaLine {
-            identity,
-            account,
-            // A name beside its wildcard on one certificate is proven as that is, and labels choose among the tables.
-            by_dns: settings.challenge == ChallengeType::Dns01
-                || settings.dns_tables.iter().next().is_some()
-                || names.iter().any(Host::is_wildcard),
-            by_http: settings.challenge == ChallengeType::Http01,
+        let account = account.and_then(kept_account);
+        let url = account.as_ref().and_then(|kept| kept.url.as_deref());
+        let preset = preset_at(directory).and_then(|preset| preset.caa.first());
+        let seen = match (preset, url) {
+            // Without an account there is nothing to say but what is known.
+            (Some(_), None) => None,
+            _ => Some(looked(call, directory).await?),
         };
-        lines.extend(names.iter().map(|name| caa.of(name)));
-    }
-    lines.dedup();
-    Ok(lines)
-}
-
-/// Parts of the CAA lines for one CA.
-struct CaaLine {
-    identity: String,
-    account: Option<String>,
-    by_dns: bool,
-    by_http: bool,
-}
-
-impl CaaLine {
-    fn of(&self, name: &Host) -> String {
-        let (tag, methods) = match (name.is_wildcard(), self.by_dns, self.by_http) {
-            // No other method proves one.
-            (true, ..) => ("issuewild", "dns-01"),
-            (false, true, true) => ("issue", "dns-01,http-01"),
-            (false, true, false) => ("issue", "dns-01"),
-            (false, false, _) => ("issue", "http-01"),
-        };
-        let at = name.as_str();
-        let at = at.strip_prefix("*.").unwrap_or(at);
-        let account = self.account.as_ref();
-        let account = account.map_or_else(String::new, |url| format!("; accounturi={url}"));
-        format!(
-            "{at}. CAA 0 {tag} \"{}{account}; validationmethods={methods}\"",
-            self.identity
-        )
-    }
-}
-
-/// The domain by which CAA records name a CA, or why it is not known.
-async fn identity(call: &Call, directory: &str) -> Result<Result<String, String>, Failure> {
-    let of_preset = preset_at(directory).and_then(|preset| preset.caa.first());
-    if let Some(identity) = of_preset {
-        return Ok(Ok((*identity).to_owned()));
-    }
-    let root = ca_root(&call.settings, directory).map(disk::text);
-    let root = root.transpose()?;
-    let seen = Directory::look(directory, root.as_deref(), &https_proxy(call)?).await;
-    Ok(match seen {
-        Ok(seen) => {
-            let none = || "it does not say by which domain CAA records name it".to_owned();
-            seen.caa_identities.into_iter().next().ok_or_else(none)
+        match identity(preset.copied(), seen.as_ref()) {
+            Ok(identity) => {
+                if url.is_none() {
+                    caa.notes.push(format!(
+                        "{ca}: there is no account yet; once there is one, these lines name it"
+                    ));
+                }
+                let record = CaaLine {
+                    identity: &identity,
+                    account: url,
+                    // A name beside its wildcard on one certificate is proven as that is, and labels choose among the tables.
+                    by_dns: settings.challenge == ChallengeType::Dns01
+                        || settings.dns_tables.iter().next().is_some()
+                        || names.iter().any(Host::is_wildcard),
+                    by_http: settings.challenge == ChallengeType::Http01,
+                };
+                caa.records.extend(names.iter().map(|name| record.of(name)));
+            }
+            Err(problem) => caa.notes.push(format!("{ca}: {problem}")),
         }
-        Err(error) => Err(format!(
-            "it can't be asked by which domain CAA records name it: {}",
-            chain(&error)
-        )),
+        let (Some(account), Some(Ok(seen))) = (&account, &seen) else {
+            continue;
+        };
+        if let Some(proof) = standing_proof(account, seen) {
+            proofs.records.extend(standing(names, &proof));
+        }
+    }
+    caa.records.dedup();
+    Ok([caa, proofs])
+}
+
+/// The standing proof that a CA takes, by what its directory says; nothing where it says nothing of that.
+fn standing_proof<'p>(account: &'p KeptAccount, seen: &'p Directory) -> Option<StandingProof<'p>> {
+    Some(StandingProof {
+        issuer: seen.issuer_domain_names.first()?,
+        hash_prefix: seen.account_hash_prefix.as_deref(),
+        account: account.url.as_deref()?,
+        thumbprint: &account.thumbprint,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::values::DNS_PROVIDERS;
+/// The content of a CA's directory, or why it is not known.
+async fn looked(call: &Call, directory: &str) -> Result<Result<Directory, String>, Failure> {
+    let root = ca_root(&call.settings, directory).map(disk::text);
+    let root = root.transpose()?;
+    let seen = Directory::look(directory, root.as_deref(), &https_proxy(call)?).await;
+    Ok(seen.map_err(|error| chain(&error)))
+}
 
-    fn table(provider: &str) -> DnsSettings {
-        let row = DNS_PROVIDERS.iter().find(|row| row.name == provider);
-        DnsSettings {
-            provider: row.copied(),
-            ..DnsSettings::default()
+/// The domain by which CAA records name a CA, or why it is not known.
+fn identity(
+    preset: Option<&str>,
+    seen: Option<&Result<Directory, String>>,
+) -> Result<String, String> {
+    match (preset, seen) {
+        (Some(identity), _) => Ok(identity.to_owned()),
+        (None, Some(Ok(seen))) => {
+            let none = || "it does not say by which domain CAA records name it".to_owned();
+            seen.caa_identities.first().cloned().ok_or_else(none)
         }
-    }
-
-    #[test]
-    fn the_cname_line_leads_where_the_table_or_the_word_says() {
-        let at = "_acme-challenge.shop.example";
-        let of_zone = |zone: &str| DnsSettings {
-            zone: Some(zone.to_owned()),
-            ..table("rfc2136")
-        };
-        let registered = DnsSettings {
-            subdomain: Some("8e57".to_owned()),
-            ..table("acme-dns")
-        };
-        let own = DnsSettings {
-            url: Some("https://dns.corp.example:8443/api".to_owned()),
-            ..registered.clone()
-        };
-        for (table, alias, expected) in [
-            (
-                None,
-                Some("acme.example"),
-                "_acme-challenge.shop.example. CNAME shop.example.acme.example.",
-            ),
-            (
-                Some(of_zone("acme.corp.example")),
-                None,
-                "_acme-challenge.shop.example. CNAME shop.example.acme.corp.example.",
-            ),
-            (
-                Some(registered),
-                None,
-                "_acme-challenge.shop.example. CNAME 8e57.auth.acme-dns.io.",
-            ),
-            (
-                Some(own),
-                None,
-                "_acme-challenge.shop.example. CNAME 8e57.dns.corp.example.",
-            ),
-            (
-                Some(of_zone("shop.example")),
-                None,
-                "; _acme-challenge.shop.example.  needs none: it lies in shop.example, where [dns.home] sets records",
-            ),
-        ] {
-            let table = table.as_ref().map(|table| ("home", table));
-            assert_eq!(cname(at, table, alias), expected);
-        }
-        assert!(cname(at, None, None).contains("--alias ZONE writes the line"));
-        let unknown = table("cloudflare");
-        let told = cname(at, Some(("home", &unknown)), None);
-        assert!(
-            told.starts_with("; ") && told.contains("may change its zone"),
-            "{told}"
-        );
-    }
-
-    #[test]
-    fn caa_lines_name_account_and_method_and_wildcards_are_proven_by_dns_alone() {
-        let line = CaaLine {
-            identity: "ca.example".to_owned(),
-            account: Some("https://ca.example/acct/1".to_owned()),
-            by_dns: false,
-            by_http: true,
-        };
-        let of = |line: &CaaLine, name: &str| line.of(&Host::parse(name).expect("a name"));
-        assert_eq!(
-            of(&line, "shop.example"),
-            r#"shop.example. CAA 0 issue "ca.example; accounturi=https://ca.example/acct/1; validationmethods=http-01""#
-        );
-        let unknown = CaaLine {
-            account: None,
-            by_dns: true,
-            ..line
-        };
-        assert_eq!(
-            of(&unknown, "shop.example"),
-            r#"shop.example. CAA 0 issue "ca.example; validationmethods=dns-01,http-01""#
-        );
-        assert_eq!(
-            of(&unknown, "*.shop.example"),
-            r#"shop.example. CAA 0 issuewild "ca.example; validationmethods=dns-01""#
-        );
+        (None, Some(Err(problem))) => Err(format!(
+            "it can't be asked by which domain CAA records name it: {problem}"
+        )),
+        (None, None) => Err("it was not asked by which domain CAA records name it".to_owned()),
     }
 }

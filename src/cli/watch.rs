@@ -128,7 +128,8 @@ impl Stop {
     }
 }
 
-fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+/// Signals of a kind, from now on.
+pub(super) fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::Bug {
         what: "signals can't be listened to",
         source: error.into(),

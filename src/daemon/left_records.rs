@@ -112,7 +112,8 @@ mod tests {
         daemon::tests::{attempt, daemon_in},
         observe::Webroots,
         ports::{
-            Challenge, NotServed, OrderRecord, RecordFault, Responder, ResponseFault, ShownResponse,
+            Challenge, NotServed, OrderRecord, RecordFault, Responder, ResponseFault,
+            ShownResponse, TxtProof,
         },
         report::listen,
         values::{CertificateName, Digest, KeyType, Timestamp},
@@ -174,7 +175,7 @@ mod tests {
                     let shown = ShownResponse::Txt {
                         dns: "home".to_owned(),
                         name: "_acme-challenge.gone.example".to_owned(),
-                        value: "proof".to_owned(),
+                        proof: TxtProof::of_value("proof"),
                     };
                     let order = OrderRecord {
                         key: new_key(KeyType::Ec256).expect("a key"),

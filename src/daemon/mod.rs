@@ -369,7 +369,7 @@ impl Loop {
                     containers: containers.len(),
                 });
                 let now = self.daemon.ports.clock.now();
-                self.tally.borrow_mut().is_engine_followed = true;
+                self.tally.borrow_mut().note_engine(None);
                 self.facts.replace(containers, own, gap, now);
                 self.facts.look_at_disk(&self.daemon.ports);
                 self.templates.look();
@@ -392,11 +392,9 @@ impl Loop {
                 problem: chain(&error),
             })),
             EngineUpdate::Lost { error, again_in } => {
-                self.tally.borrow_mut().is_engine_followed = false;
-                report(&Event::EngineLost {
-                    problem: chain(&error),
-                    again_in,
-                });
+                let problem = chain(&error);
+                self.tally.borrow_mut().note_engine(Some(problem.clone()));
+                report(&Event::EngineLost { problem, again_in });
             }
         }
     }
@@ -415,6 +413,16 @@ impl Loop {
                 ),
             }),
         }
+    }
+
+    /// The end of the valid certificate that there is, where an action is about one.
+    fn held_until(&self, subject: &Subject) -> Option<Timestamp> {
+        let Subject::Certificate(name) = subject else {
+            return None;
+        };
+        let held = self.facts.observed.held.get(name)?;
+        let now = self.daemon.ports.clock.now();
+        (!held.is_fallback() && held.is_valid_at(now)).then_some(held.not_after)
     }
 
     /// Takes over what came of an action.
@@ -462,7 +470,7 @@ impl Loop {
                     // It may have got half-way: the folder is looked at before the next try.
                     self.facts.forget_consumer(name);
                 }
-                report_failure(&subject, &attempt);
+                report_failure(&subject, &attempt, self.held_until(&subject));
                 self.facts.observed.attempts.insert(subject, attempt);
             }
         }

@@ -84,8 +84,13 @@ impl Notifying {
             return Ok(Self::default());
         }
         let (listeners, time) = (desks.clone(), Rc::clone(clock));
+        let own = RefCell::default();
         let listening = listen(move |event| {
-            if let Some(happening) = matters::happening(event, time.now()) {
+            if let Event::Started { own: ours, .. } = event {
+                own.replace(ours.clone());
+            }
+            let own = own.borrow();
+            if let Some(happening) = matters::happening(event, own.as_ref(), time.now()) {
                 listeners.iter().for_each(|desk| desk.take(&happening));
             }
         });
@@ -299,6 +304,7 @@ impl Loop {
             .chain(faults)
             .chain(templates)
             .chain(stopped)
+            .chain(told.waiting.iter().map(matters::of_waiting))
             .collect()
     }
 }

@@ -12,7 +12,7 @@ use itertools::{EitherOrBoth, Itertools};
 use super::Loop;
 use crate::{
     desire::{Complaint, Consumer, Desired},
-    observe::{Attempt, Subject},
+    observe::{Attempt, Observed, Subject},
     plan::{self, Action, Notice, Plan},
     ports::{DiskError, Remark},
     report::{Event, Status, chain, report},
@@ -32,8 +32,10 @@ const DOCUMENT_SHARE: u32 = 100;
 pub(super) struct Told {
     pub(super) complaints: Rc<BTreeSet<Complaint>>,
     consumers: BTreeMap<ContainerName, Rc<Consumer>>,
+    /// True once consumers were looked at.
+    is_begun: bool,
     missed: BTreeSet<ContainerId>,
-    waiting: BTreeSet<ContainerName>,
+    pub(super) waiting: BTreeSet<ContainerName>,
     pub(super) notices: BTreeSet<Notice>,
     pub(super) faults: BTreeSet<String>,
     /// What fails.
@@ -230,9 +232,16 @@ impl Loop {
     }
 
     fn tell_waiting(&mut self) {
-        let damping = &self.facts.damping;
-        self.told.waiting.retain(|name| damping.holds(name));
-        for (container, wait) in self.facts.waiting() {
+        let (damping, waiting) = (&self.facts.damping, self.facts.waiting());
+        self.told.waiting.retain(|name| {
+            let stays = damping.holds(name);
+            if !stays {
+                let container = name.clone();
+                report(&Event::WaitsOver { container });
+            }
+            stays
+        });
+        for (container, wait) in waiting {
             if self.told.waiting.insert(container.clone()) {
                 report(&Event::Waits { container, wait });
             }
@@ -241,6 +250,11 @@ impl Loop {
 
     /// Reports which sites have come and gone, and which consumers have begun or ceased to run.
     pub(super) fn tell_sites(&mut self, desired: &Desired) {
+        if !std::mem::replace(&mut self.told.is_begun, true) {
+            for consumer in left_stopped(desired, &self.facts.observed) {
+                report(&Event::ConsumerStopped { consumer });
+            }
+        }
         let before = std::mem::replace(&mut self.told.consumers, desired.consumers.clone());
         for pair in before
             .iter()
@@ -254,6 +268,18 @@ impl Loop {
             }
         }
     }
+}
+
+/// The consumers that did not come up again before quaymaster began, as after a start of the machine. One that was never given
+/// anything is only being made.
+fn left_stopped(desired: &Desired, observed: &Observed) -> BTreeSet<ContainerName> {
+    let was_given = |name: &ContainerName| {
+        let installed = observed.installed.get(name);
+        installed.is_some_and(|installed| installed.generation > 0)
+    };
+    let stopped = desired.consumers.values().filter(|it| !it.running);
+    let names = stopped.map(|consumer| &consumer.name);
+    names.filter(|name| was_given(name)).cloned().collect()
 }
 
 /// Reports which sites of one consumer have come and gone, and whether it has begun or ceased to run.
@@ -302,7 +328,7 @@ fn tell_sites(before: Option<&Rc<Consumer>>, now: Option<&Rc<Consumer>>) {
 }
 
 /// Tells of a try that failed; of a record that is waited for, once.
-pub(super) fn report_failure(subject: &Subject, attempt: &Attempt) {
+pub(super) fn report_failure(subject: &Subject, attempt: &Attempt, held_until: Option<Timestamp>) {
     let (subject, again) = (subject.clone(), plan::next_try(subject, attempt));
     let problem = attempt.problem.clone().unwrap_or_default();
     match attempt.retry {
@@ -312,6 +338,7 @@ pub(super) fn report_failure(subject: &Subject, attempt: &Attempt) {
             subject,
             problem,
             again: Some(again),
+            held_until,
         }),
     }
 }
@@ -328,5 +355,44 @@ pub(super) fn why(action: &Action) -> String {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        desire::{
+            desire,
+            tests::{container, proxy, rules, snapshot},
+        },
+        observe::{BearerState, Installed},
+    };
+
+    #[test]
+    fn a_server_that_was_given_something_and_did_not_come_up_again_is_found_at_the_start() {
+        let mut edge = proxy();
+        edge.state = BearerState::Other("exited".into());
+        let shop = container("shop", 4).label("host", "shop.example");
+        let desired = desire(&snapshot([edge.clone(), shop]), &rules());
+        let observed_with = |generation| Observed {
+            installed: [(
+                edge.name.clone(),
+                Rc::new(Installed {
+                    generation,
+                    ..Installed::default()
+                }),
+            )]
+            .into(),
+            ..Observed::default()
+        };
+        assert_eq!(
+            left_stopped(&desired, &observed_with(3)),
+            [edge.name.clone()].into()
+        );
+        assert!(left_stopped(&desired, &observed_with(0)).is_empty());
+        assert!(left_stopped(&desired, &Observed::default()).is_empty());
+        let running = desire(&snapshot([proxy()]), &rules());
+        assert!(left_stopped(&running, &observed_with(3)).is_empty());
     }
 }

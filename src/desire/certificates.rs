@@ -424,8 +424,7 @@ fn unset_record(issuance: &Issuance, rules: &LabelRules) -> Option<(String, Stri
 }
 
 fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint {
-    let problem =
-        format!("no certificate that is there covers {host}, and nobody is asked for one");
+    let problem = format!("no valid certificate covers {host}, and nobody is asked for one");
     if claim.spec.wish.issuers.is_none() && rules.issuers.is_none() {
         let remedy = format!(
             "put one into provided/, or say who issues it by the label {}",
@@ -904,7 +903,7 @@ mod tests {
                 .contains("a DNS challenge")
         );
         assert_eq!(issuer("staging").0, None);
-        let nobody = "no certificate that is there covers *.shop.example, and nobody is asked for one; put one into \
+        let nobody = "no valid certificate covers *.shop.example, and nobody is asked for one; put one into \
                       provided/, or take the label away";
         assert_eq!(issuer("none"), (None, Some(nobody.to_owned())));
         let desired = desired([
@@ -1060,7 +1059,7 @@ mod tests {
         assert_eq!(
             uncovered(&nobody),
             [
-                "container shop, label quaymaster.host=\"a.example\": no certificate that is there covers a.example, and \
+                "container shop, label quaymaster.host=\"a.example\": no valid certificate covers a.example, and \
                  nobody is asked for one; put one into provided/, or say who issues it by the label quaymaster.ca"
             ]
         );

@@ -432,11 +432,11 @@ fn task(challenge: &Challenge) -> HandTask {
         }
         Response::Txt {
             name: record,
-            value,
+            proof,
         } => HandTask::Record {
             name: name.clone(),
             record: record.clone(),
-            value: value.clone(),
+            value: proof.value.clone(),
         },
     }
 }

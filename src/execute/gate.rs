@@ -45,7 +45,7 @@ async fn keep(ports: &Ports, consumer: &Consumer, opening: &Opening) -> Result<(
     if is_the_same_start(ports, consumer, opening).await {
         return Ok(());
     }
-    let unknown = "whether it was started again meanwhile is not known";
+    let unknown = "the engine does not say whether it was started again meanwhile";
     Err(match ask(ports, consumer, opening, Method::DELETE).await {
         Ok(status) if status.is_some_and(|status| CLOSED.contains(&status)) => unknown.to_owned(),
         Ok(status) => format!("{unknown}, and to DELETE it says {}", told(status)),

@@ -79,8 +79,9 @@ enum Failure {
     )]
     Broken(Box<Failure>),
     #[error(
-        "what it was given was not seen in time, and what it had before is back, which was not seen either: {reason}; it \
-         is broken by something else, or does not get the signal: `docker logs {consumer}` says which"
+        "it takes neither its new configuration nor the one before, which is back: {reason}. Either a file of its own is \
+         wrong, or it does not get the signal: `docker logs {consumer}` says which, and where it is nginx, \
+         `docker exec {consumer} nginx -t`"
     )]
     Unseen {
         consumer: ContainerName,
@@ -95,8 +96,8 @@ enum Failure {
         reason: String,
     },
     #[error(
-        "{consumer} ended when it was told, and what it had before is back: {reason}; `docker logs {consumer}` says why \
-         it ended"
+        "it ended when it was to read its new configuration, and has back the one before: {reason}; `docker logs \
+         {consumer}` says why it ended, and `docker start {consumer}` starts it where its restart policy does not"
     )]
     Ended {
         consumer: ContainerName,

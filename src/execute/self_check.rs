@@ -132,9 +132,9 @@ impl<'a> Looking<'a> {
 
     /// The verdict of a look at one challenge, whose response is visible or should be.
     pub async fn verdict(&self, challenge: &Challenge) -> NameVerdict {
-        if let Response::Txt { value, .. } = &challenge.response {
+        if let Response::Txt { proof, .. } = &challenge.response {
             let proofs = self.issuing.resolver.proofs(&challenge.name);
-            return judge_proofs(&self.looked_up(proofs).await, value);
+            return judge_proofs(&self.looked_up(proofs).await, &proof.value);
         }
         let responder = &self.issuing.responder;
         match timeout_at(self.by, responder.look(self.webroots, challenge)).await {

@@ -453,6 +453,7 @@ async fn a_server_that_shows_neither_is_blamed_and_no_file_is() {
     world.server.is_deaf.set(true);
     let failed = world.carry_out(world.bad()).await.expect("it fails");
     assert!(failed.contains("does not get the signal"), "{failed}");
+    assert!(failed.contains(" nginx -t`"), "{failed}");
     assert_eq!(world.files(), before);
     let installed = world.installed();
     assert_eq!(installed.progress, Progress::TakenBack);
@@ -512,7 +513,10 @@ async fn a_server_that_ends_of_the_signal_gets_no_other() {
     let (before, signals) = (world.files(), world.server.signals.get());
     world.server.ends.set(true);
     let failed = world.carry_out(world.bad()).await.expect("it fails");
-    assert!(failed.contains("ended when it was told"), "{failed}");
+    assert!(
+        failed.contains("it ended when it was to read its new configuration"),
+        "{failed}"
+    );
     assert_eq!(
         (world.files(), world.server.signals.get() - signals),
         (before, 1)

@@ -117,7 +117,11 @@ fn of_certificate(
         ),
         false => (
             format!("{consumer} refuses the new certificate {name}, {files}: {reason}"),
-            "look into its log, and change its own configuration".to_owned(),
+            format!(
+                "look into its log, and change its own configuration; where it reads its files at its start alone, write its label \
+                 {}=restart",
+                case.consumer.said.beside("reload")
+            ),
         ),
     };
     let remedy = format!(

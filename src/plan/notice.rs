@@ -295,8 +295,8 @@ impl About {
             }
             Self::Ended(end) => write!(
                 f,
-                "ran out at {end}; a valid one is served in its place, and obtained where there is none. Put a newer one \
-                 there or take it away"
+                "ran out at {end}. Put a newer one there or take it away: a valid one takes its place, and is obtained where \
+                 there is none; it is served itself only as long as that fails"
             ),
             Self::NoSuccessor(end) => write!(
                 f,

@@ -180,7 +180,9 @@ pub enum Scope {
 #[derive(Debug, Error)]
 pub enum AuthorityError {
     /// It can't be reached, or breaks off.
-    #[error("the CA at {directory} can't be reached")]
+    #[error(
+        "the CA at {directory} can't be reached; see whether it is up, and the way to it open (DNS, firewall, HTTPS_PROXY)"
+    )]
     Unreachable {
         /// The CA's directory URL.
         directory: String,

@@ -6,11 +6,27 @@ use thiserror::Error;
 
 use crate::values::{Owner, Timestamp};
 
+/// The remedy for an error of the system, as it goes on after what could not be done.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; give that right to the user that quaymaster runs as (chown or chmod), or the capability DAC_OVERRIDE to its \
+             container"
+        }
+        io::ErrorKind::StorageFull => "; make room on that disk or volume",
+        io::ErrorKind::QuotaExceeded => "; raise the quota, or make room",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; mount that folder or volume so that quaymaster may write there"
+        }
+        _ => "",
+    }
+}
+
 /// The reason why something could not be read or written.
 #[derive(Debug, Error)]
 pub enum DiskError {
     /// The system said no.
-    #[error("can't {doing} {}", path.display())]
+    #[error("can't {doing} {}{}", path.display(), remedy(source))]
     Io {
         /// The attempted work.
         doing: &'static str,
@@ -82,4 +98,32 @@ pub enum DiskError {
         /// Which check it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_that_people_can_mend_says_how() {
+        let told = |kind: io::ErrorKind| {
+            let error = DiskError::Io {
+                doing: "write",
+                path: PathBuf::from("/state/x"),
+                source: kind.into(),
+            };
+            error.to_string()
+        };
+        for (kind, remedy) in [
+            (io::ErrorKind::PermissionDenied, "chown or chmod"),
+            (io::ErrorKind::StorageFull, "make room on that disk"),
+            (io::ErrorKind::QuotaExceeded, "raise the quota"),
+            (io::ErrorKind::ReadOnlyFilesystem, "mount that folder"),
+        ] {
+            let told = told(kind);
+            assert!(told.starts_with("can't write /state/x; "), "{told}");
+            assert!(told.contains(remedy), "{told}");
+        }
+        assert_eq!(told(io::ErrorKind::Other), "can't write /state/x");
+    }
 }

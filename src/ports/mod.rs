@@ -47,7 +47,7 @@ pub use authority::{
     RenewalSaid, Scope,
 };
 pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
-pub use challenge::{Challenge, Offer, Response, ShownResponse, txt_name};
+pub use challenge::{Challenge, Offer, Response, ShownResponse, StandingProof, TxtProof, txt_name};
 pub use consumers::{
     CertificatePlace, Change, ConsumerFolders, ConsumerPlace, DefaultPlace, Item, Parcel, Spot,
 };

@@ -56,7 +56,9 @@ pub fn start_it(name: &ContainerName, snapshot: &Snapshot) -> String {
             "its restart policy starts it again by itself{before}; `docker logs {name}` says why it ends"
         );
     }
-    format!("start it: `docker start {name}`; `docker logs {name}` says why it ended")
+    format!(
+        "start it: `docker start {name}`, which says what keeps it from starting; `docker logs {name}` says why it ended"
+    )
 }
 
 /// Findings in the order in which they were made.

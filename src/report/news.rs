@@ -48,6 +48,11 @@ pub fn of_stopped(consumer: &ContainerName) -> String {
     matter("consumer-stopped", consumer.as_str())
 }
 
+/// What a container that comes and goes is about.
+pub fn of_waiting(container: &ContainerName) -> String {
+    matter("waits", container.as_str())
+}
+
 /// What it is about that the engine can't be reached.
 pub fn of_engine() -> String {
     matter("engine-lost", "")
@@ -59,7 +64,9 @@ fn matter(event: &str, about: &str) -> String {
 }
 
 /// What an event says to those who hear of some; nothing where nobody may want to.
-pub fn happening(event: &Event, now: Timestamp) -> Option<Happening> {
+///
+/// `own` is the container that we run in, for commands that are to be copied.
+pub fn happening(event: &Event, own: Option<&ContainerName>, now: Timestamp) -> Option<Happening> {
     let ended = match event {
         Event::ComplaintOver { complaint } => Some(of_complaint(complaint)),
         Event::NoticeOver { notice } => Some(of_notice(notice)),
@@ -67,6 +74,7 @@ pub fn happening(event: &Event, now: Timestamp) -> Option<Happening> {
         Event::Met(Remark::DiskFaultOver { problem }) => Some(of_fault(problem)),
         Event::Template(TemplateEvent::Mended { problem }) => Some(of_template(problem)),
         Event::ConsumerRuns { consumer } => Some(of_stopped(consumer)),
+        Event::WaitsOver { container } => Some(of_waiting(container)),
         Event::EngineSeen { .. } => Some(of_engine()),
         _ => None,
     };
@@ -81,21 +89,26 @@ pub fn happening(event: &Event, now: Timestamp) -> Option<Happening> {
         Event::DiskFault { problem } => of_fault(problem),
         Event::Template(TemplateEvent::Broken { problem }) => of_template(problem),
         Event::ConsumerStopped { consumer } => of_stopped(consumer),
+        Event::Waits { container, .. } => of_waiting(container),
         Event::EngineLost { .. } => of_engine(),
         _ => matter(row.name, &event.to_string()),
     };
-    let news = news(event, begun, now);
+    let news = news(event, begun, own, now);
     Some(match row.over {
         Some(_) => Happening::Begins(news),
         None => Happening::Moment(news),
     })
 }
 
-fn news(event: &Event, matter: String, now: Timestamp) -> News {
+fn news(event: &Event, matter: String, own: Option<&ContainerName>, now: Timestamp) -> News {
     let certificate = certificate(event);
     let mut text = shortened(&event.to_string());
     if let (Some(name), true) = (certificate, event.level() <= Level::WARN) {
-        text.push_str(&format!("; `quaymaster explain {name}` says more"));
+        let command = match own {
+            Some(own) => format!("docker exec {own} /quaymaster explain {name}"),
+            None => format!("quaymaster explain {name}"),
+        };
+        text.push_str(&format!("; `{command}` says more"));
     }
     News {
         event: event.name().to_owned(),
@@ -193,7 +206,9 @@ fn names(event: &Event) -> Vec<String> {
         Event::SiteSeen { host, .. }
         | Event::SiteKept { host, .. }
         | Event::SiteGone { host, .. } => names.push(host.to_string()),
-        Event::Waits { container, .. } => names.push(container.to_string()),
+        Event::Waits { container, .. } | Event::WaitsOver { container } => {
+            names.push(container.to_string());
+        }
         _ => {}
     }
     let mut seen = BTreeSet::new();
@@ -208,7 +223,7 @@ fn hosts(held: &HeldCertificate) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fixtures, values::NEWS_EVENTS};
+    use crate::{fixtures, observe::Wait, values::NEWS_EVENTS};
 
     const T: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -231,15 +246,16 @@ mod tests {
 
     #[test]
     fn what_begins_and_what_ends_it_have_one_word() {
-        let shop = CertificateName::parse("shop.example").unwrap();
-        let edge = ContainerName::parse("edge").unwrap();
-        let subject = Subject::Certificate(shop);
+        let certificate = CertificateName::parse("shop.example").unwrap();
+        let [edge, shop] = ["edge", "shop"].map(|name| ContainerName::parse(name).unwrap());
+        let subject = Subject::Certificate(certificate);
         let pairs = [
             (
                 Event::Failed {
                     subject: subject.clone(),
                     problem: "no".to_owned(),
                     again: None,
+                    held_until: None,
                 },
                 Event::FailureOver { subject },
             ),
@@ -248,6 +264,17 @@ mod tests {
                     consumer: edge.clone(),
                 },
                 Event::ConsumerRuns { consumer: edge },
+            ),
+            (
+                Event::Waits {
+                    container: shop.clone(),
+                    wait: Wait {
+                        until: None,
+                        restarts: 8,
+                        returns: 0,
+                    },
+                },
+                Event::WaitsOver { container: shop },
             ),
             (
                 Event::DiskFault {
@@ -276,17 +303,17 @@ mod tests {
         for (begin, end) in pairs {
             let row = NewsEvent::named(begin.name()).unwrap();
             assert_eq!(row.over, Some(end.name()));
-            let Some(Happening::Begins(news)) = happening(&begin, T) else {
+            let Some(Happening::Begins(news)) = happening(&begin, None, T) else {
                 panic!("{begin} begins nothing");
             };
             assert_eq!(
-                happening(&end, T),
+                happening(&end, None, T),
                 Some(Happening::Ends {
                     matter: news.matter
                 })
             );
         }
-        assert_eq!(happening(&Event::Ended {}, T), None);
+        assert_eq!(happening(&Event::Ended {}, None, T), None);
     }
 
     #[test]
@@ -298,6 +325,7 @@ mod tests {
                 certificate: certificate.clone(),
                 held,
             },
+            None,
             T,
         ) else {
             panic!("it is news");
@@ -311,8 +339,9 @@ mod tests {
             subject: Subject::Certificate(certificate),
             problem: "x".repeat(10_000),
             again: None,
+            held_until: None,
         };
-        let Some(Happening::Begins(news)) = happening(&failed, T) else {
+        let Some(Happening::Begins(news)) = happening(&failed, None, T) else {
             panic!("it is trouble");
         };
         assert!(
@@ -321,6 +350,13 @@ mod tests {
             "{}",
             news.text
         );
+        let own = ContainerName::parse("stack-quaymaster-1").unwrap();
+        let Some(Happening::Begins(copied)) = happening(&failed, Some(&own), T) else {
+            panic!("it is trouble");
+        };
+        let command =
+            "; `docker exec stack-quaymaster-1 /quaymaster explain shop.example` says more";
+        assert!(copied.text.ends_with(command), "{}", copied.text);
         assert_eq!(news.level, "error");
     }
 }

@@ -26,6 +26,8 @@ pub struct Tally {
     pub rendered_bytes: u64,
     /// True if the engine is followed now.
     pub is_engine_followed: bool,
+    /// The reason why it is not, once it is known.
+    pub engine_problem: Option<String>,
 }
 
 impl Tally {
@@ -56,6 +58,12 @@ impl Tally {
     pub fn count_rendered(&mut self, files: &BTreeMap<FileName, String>) {
         let bytes = files.values().map(|text| text.len() as u64);
         self.rendered_bytes += bytes.sum::<u64>();
+    }
+
+    /// Notes that the engine is followed, or why it is not.
+    pub fn note_engine(&mut self, problem: Option<String>) {
+        self.is_engine_followed = problem.is_none();
+        self.engine_problem = problem;
     }
 
     /// Counts a turn that took so long.

@@ -126,6 +126,15 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         read: |dns, value| set(&mut dns.password_file, folder(value).map(Some)),
     },
     SettingRow {
+        name: "mode",
+        value: "WORD",
+        default: DefaultValue::Words("record"),
+        doc: "what httpreq is given: `record`, the record's name and text; or `raw` (lego's `HTTPREQ_MODE=RAW`), the name that is \
+              proven, the token and the key authorization, of which the program makes the record",
+        example: "raw",
+        read: |dns, value| set(&mut dns.is_raw, mode(value)),
+    },
+    SettingRow {
         name: "subdomain",
         value: "NAME",
         default: DefaultValue::Words("none; acme-dns needs it"),
@@ -187,6 +196,15 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         read: |dns, value| set(&mut dns.wait, duration(value)),
     },
 ];
+
+/// True for lego's mode RAW.
+fn mode(value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "record" => Ok(false),
+        "raw" => Ok(true),
+        _ => Err("there is no such mode; write record or raw".to_owned()),
+    }
+}
 
 /// The words of a program, with quotes as in a shell.
 fn program(value: &str) -> Result<Vec<String>, String> {

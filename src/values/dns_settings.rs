@@ -51,7 +51,7 @@ pub const DNS_PROVIDERS: &[DnsProvider] = &[
     DnsProvider {
         name: DnsProvider::HTTPREQ,
         needs: &["url"],
-        takes: &["username", "password", "root"],
+        takes: &["username", "password", "mode", "root"],
         url: None,
         doc: "a program that sets records when it is asked over HTTP, as lego's provider httpreq asks it",
     },
@@ -203,6 +203,8 @@ pub struct DnsSettings {
     pub password: Option<Secret>,
     /// A file with the password.
     pub password_file: Option<PathBuf>,
+    /// True where a bridge is given the challenge itself and makes the record of it.
+    pub is_raw: bool,
     /// The name below the zone of an acme-dns server that is ours.
     pub subdomain: Option<String>,
     /// A program that sets records, with its words.

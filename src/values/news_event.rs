@@ -65,6 +65,11 @@ pub const NEWS_EVENTS: &[NewsEvent] = &[
         "a server that quaymaster configures does not run",
     ),
     lasting(
+        "waits",
+        "waits-over",
+        "a container comes and goes, so that it takes no requests",
+    ),
+    lasting(
         "engine-lost",
         "engine-seen",
         "the Docker engine can't be reached",

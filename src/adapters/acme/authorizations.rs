@@ -13,7 +13,7 @@ use super::{
     record::printable,
 };
 use crate::{
-    ports::{AuthorityError, Offer, Response},
+    ports::{AuthorityError, Offer, Problem, Response},
     values::{ChallengeType, Host},
 };
 
@@ -216,16 +216,40 @@ fn problem(handle: &AuthorizationHandle<'_>) -> Option<String> {
     let tried = handle
         .challenges
         .iter()
-        .find_map(|challenge| challenge.error.as_ref());
+        .find_map(|challenge| Some((&challenge.r#type, challenge.error.as_ref()?)));
     match handle.status {
         AuthorizationStatus::Pending | AuthorizationStatus::Valid => None,
-        _ if tried.is_some() => {
-            tried.map(|problem| told(&kind(problem), problem.detail.as_deref()))
-        }
+        _ if tried.is_some() => tried.map(|(way, problem)| {
+            let kind = kind(problem);
+            let words = told(&kind, problem.detail.as_deref());
+            format!("{words}{}", remedy(&kind, way))
+        }),
         AuthorizationStatus::Invalid => Some("the CA gives no reason".to_owned()),
         AuthorizationStatus::Revoked => Some("its authorization was revoked".to_owned()),
         AuthorizationStatus::Expired => Some("its authorization has expired".to_owned()),
         AuthorizationStatus::Deactivated => Some("its authorization was given up".to_owned()),
+    }
+}
+
+/// What to do where a CA that looked at a name in this way saw this; nothing where its words have to be enough.
+fn remedy(seen: &Problem, way: &Named) -> &'static str {
+    match (seen, way) {
+        (Problem::Caa, _) => {
+            "; let the CAA records of the name allow this CA: `quaymaster records NAME` prints the line"
+        }
+        (Problem::Dns, _) => {
+            "; look at the DNS records of the name, and at DNSSEC where its zone is signed"
+        }
+        (
+            Problem::Connection | Problem::IncorrectResponse | Problem::Unauthorized,
+            Named::Http01,
+        ) => {
+            "; let the A and AAAA records of the name lead to this machine, and port 80 be open to the server that answers here"
+        }
+        (Problem::IncorrectResponse | Problem::Unauthorized, Named::Dns01) => {
+            "; let each DNS server of the zone show the TXT record: `quaymaster records --try NAME` tries that"
+        }
+        _ => "",
     }
 }
 
@@ -284,6 +308,25 @@ mod tests {
             told,
             "the CA could not validate a.example: no address (dns)"
         );
+    }
+
+    #[test]
+    fn what_a_ca_saw_comes_with_what_to_do_where_that_is_known() {
+        for (seen, way, expected) in [
+            (Problem::Connection, Named::Http01, "lead to this machine"),
+            (Problem::Unauthorized, Named::Http01, "lead to this machine"),
+            (
+                Problem::Unauthorized,
+                Named::Dns01,
+                "`quaymaster records --try NAME`",
+            ),
+            (Problem::Caa, Named::Dns01, "CAA records"),
+            (Problem::Dns, Named::Http01, "DNS records of the name"),
+        ] {
+            let told = remedy(&seen, &way);
+            assert!(told.starts_with("; ") && told.contains(expected), "{told}");
+        }
+        assert_eq!(remedy(&Problem::ServerInternal, &Named::Http01), "");
     }
 
     #[test]

@@ -12,8 +12,13 @@ use crate::{
         https_proxy::HttpsProxy,
     },
     ports::AuthorityError,
-    values::Timestamp,
+    values::{DnsName, Timestamp},
 };
+
+/// Number of names by which standing proofs may name a CA.
+///
+/// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-dns-persist-02#section-3.1>
+const MOST_ISSUER_NAMES: usize = 10;
 
 /// People wait for this.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -27,6 +32,14 @@ pub struct Directory {
     pub terms: Option<String>,
     /// The domains by which CAA records name it.
     pub caa_identities: Vec<String>,
+    /// The domains by which standing proofs name it; none where it takes none, or does not say so here.
+    ///
+    /// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-dns-persist-02#section-3.2>
+    pub issuer_domain_names: Vec<String>,
+    /// The beginning of the URIs by which standing proofs name accounts; none where they are named by their own URLs.
+    ///
+    /// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-dns-persist-02#section-4.1>
+    pub account_hash_prefix: Option<String>,
 }
 
 impl Directory {
@@ -71,8 +84,31 @@ impl Directory {
             date: record::date(answer.headers()),
             terms: read["meta"]["termsOfService"].as_str().map(str::to_owned),
             caa_identities: caa_identities(&read),
+            issuer_domain_names: issuer_domain_names(&read),
+            account_hash_prefix: account_hash_prefix(&read),
         })
     }
+}
+
+/// The domains by which standing proofs name the CA, by the words of the draft now and before; none where one of them could not
+/// stand in a zone.
+fn issuer_domain_names(directory: &Value) -> Vec<String> {
+    let meta = &directory["meta"];
+    let words = ["issuerDomainNames", "issuer-domain-names"];
+    let all = words.into_iter().find_map(|word| meta[word].as_array());
+    let names: Vec<_> = all.into_iter().flatten().map(Value::as_str).collect();
+    let is_name = |name: &Option<&str>| name.is_some_and(|name| DnsName::parse(name).is_ok());
+    match names.iter().all(is_name) && names.len() <= MOST_ISSUER_NAMES {
+        true => names.into_iter().flatten().map(str::to_owned).collect(),
+        false => Vec::new(),
+    }
+}
+
+/// The beginning of hashed URIs of accounts.
+fn account_hash_prefix(directory: &Value) -> Option<String> {
+    let prefix = directory["meta"]["accountHashPrefix"].as_str()?;
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | ';' | '\\');
+    prefix.chars().all(fits).then(|| prefix.to_owned())
 }
 
 /// The domains by which CAA records name the CA that has this directory.
@@ -80,4 +116,33 @@ pub(super) fn caa_identities(directory: &Value) -> Vec<String> {
     let all = directory["meta"]["caaIdentities"].as_array();
     let texts = all.into_iter().flatten().filter_map(Value::as_str);
     texts.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_directory_says_of_standing_proofs_is_taken_where_it_can_stand_in_a_zone() {
+        let names = |meta: Value| issuer_domain_names(&json!({ "meta": meta }));
+        let both = ["ca.example", "other.example"];
+        assert_eq!(names(json!({ "issuerDomainNames": both })), both);
+        assert_eq!(names(json!({ "issuer-domain-names": both })), both);
+        for wrong in [
+            json!({}),
+            json!({ "issuerDomainNames": [] }),
+            json!({ "issuerDomainNames": ["ca.example", 7] }),
+            json!({ "issuerDomainNames": ["ca.example; policy=wildcard"] }),
+            json!({ "issuerDomainNames": vec!["ca.example"; 11] }),
+        ] {
+            assert_eq!(names(wrong), [""; 0]);
+        }
+        let prefix =
+            |text: &str| account_hash_prefix(&json!({ "meta": { "accountHashPrefix": text } }));
+        let right = "https://ca.example/account-hash/";
+        assert_eq!(prefix(right).as_deref(), Some(right));
+        assert_eq!(prefix("https://ca.example/\"; policy=wildcard"), None);
+    }
 }

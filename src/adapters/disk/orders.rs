@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     adapters::x509,
-    ports::{DiskError, OrderRecord, Orders, ShownResponse},
+    ports::{DiskError, OrderRecord, Orders, ShownResponse, TxtProof},
     values::{CertificateName, Digest, Secret, Timestamp},
 };
 
@@ -37,6 +37,9 @@ struct TxtRecord {
     dns: String,
     name: String,
     value: String,
+    /// Nothing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_authorization: Option<String>,
 }
 
 impl OrderFile {
@@ -45,9 +48,12 @@ impl OrderFile {
         for shown in &record.shown {
             match shown.clone() {
                 ShownResponse::Http { token } => tokens.push(token),
-                ShownResponse::Txt { dns, name, value } => {
-                    records.push(TxtRecord { dns, name, value })
-                }
+                ShownResponse::Txt { dns, name, proof } => records.push(TxtRecord {
+                    dns,
+                    name,
+                    value: proof.value,
+                    key_authorization: proof.key_authorization,
+                }),
             }
         }
         Self {
@@ -61,8 +67,14 @@ impl OrderFile {
 
     fn shown(self) -> Vec<ShownResponse> {
         let records = self.records.into_iter();
-        let records =
-            records.map(|TxtRecord { dns, name, value }| ShownResponse::Txt { dns, name, value });
+        let records = records.map(|record| ShownResponse::Txt {
+            dns: record.dns,
+            name: record.name,
+            proof: TxtProof {
+                value: record.value,
+                key_authorization: record.key_authorization,
+            },
+        });
         let tokens = self.tokens.into_iter();
         let tokens = tokens.map(|token| ShownResponse::Http { token });
         tokens.chain(records).collect()

@@ -30,7 +30,7 @@ use crate::{
     ports::{
         Accounts, Attempts, CertificateStore, Certificates, Challenge, Clock, NewCertificate,
         OrderRecord, Orders, Records, Remark, Repair, Responder, Response, ResponseFault,
-        ShownResponse, Vitals,
+        ShownResponse, TxtProof, Vitals,
     },
     values::{CertificateName, Digest, Host, Retry, Secret, Timestamp},
 };
@@ -481,7 +481,12 @@ fn attempts_and_orders_outlive_the_process() {
             ShownResponse::Txt {
                 dns: "home".into(),
                 name: "_acme-challenge.shop.example".into(),
-                value: "digest".into(),
+                proof: TxtProof::of("tok-EN_2.thumbprint"),
+            },
+            ShownResponse::Txt {
+                dns: "home".into(),
+                name: "_acme-challenge.shop.example".into(),
+                proof: TxtProof::of_value("digest"),
             },
         ],
         shown_at: Some(NOW),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     adapters::{disk, https_proxy::HttpsProxy},
-    ports::Clock,
+    ports::{Clock, TxtProof},
     values::{DnsProvider, DnsSettings, Secret, Timestamp},
 };
 
@@ -24,9 +24,9 @@ use crate::{
 #[async_trait(?Send)]
 pub(super) trait RecordGate {
     /// Adds a record; one that is there already is fine.
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault>;
+    async fn add(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault>;
     /// Removes this record and no other; one that is not there is fine.
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault>;
+    async fn remove(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault>;
     /// Looks whether it can be asked, as far as that can be told without a change, and says what was found.
     async fn look(&self) -> Result<String, GateFault>;
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     adapters::program::{ProgramEnd, run},
+    ports::TxtProof,
     values::DnsSettings,
 };
 
@@ -115,11 +116,13 @@ fn environment<'a>(
 
 #[async_trait(?Send)]
 impl RecordGate for HookGate {
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn add(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         self.run("present", place, value).await
     }
 
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn remove(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         self.run("cleanup", place, value).await
     }
 
@@ -194,8 +197,12 @@ mod tests {
         let lego = gate(&[&one, "a b", "$HOME;"], &[]).expect("a program");
         let certbot = gate(&[&one], &[&two, "x"]).expect("programs");
         for gate in [&lego, &certbot] {
-            gate.add(&place(), "proof").await.expect("it is set");
-            gate.remove(&place(), "proof").await.expect("it is removed");
+            gate.add(&place(), &TxtProof::of_value("proof"))
+                .await
+                .expect("it is set");
+            gate.remove(&place(), &TxtProof::of_value("proof"))
+                .await
+                .expect("it is removed");
             gate.look().await.expect("they are there");
         }
         let told = fs::read_to_string(&log).expect("they ran");
@@ -217,14 +224,20 @@ mod tests {
             "echo first >&2; echo 'no such zone' >&2; exit 3",
         );
         let told = gate(&[&bad], &[]).expect("a program");
-        let told = told.add(&place(), "proof").await.expect_err("it fails");
+        let told = told
+            .add(&place(), &TxtProof::of_value("proof"))
+            .await
+            .expect_err("it fails");
         let expected = format!("{bad} present failed (exit status: 3); it says: no such zone");
         assert_eq!(told.problem, expected);
 
         let slow = script(folder.path(), "slow", "sleep 1000");
         let slow = gate(&[&slow], &[]).expect("a program");
         let slow = slow.within(Duration::from_millis(50));
-        let told = slow.add(&place(), "proof").await.expect_err("it is slow");
+        let told = slow
+            .add(&place(), &TxtProof::of_value("proof"))
+            .await
+            .expect_err("it is slow");
         assert!(
             told.problem
                 .contains("has not ended within 50ms, and was killed"),
@@ -233,7 +246,7 @@ mod tests {
 
         let nowhere = gate(&["/there/is/none"], &[]).expect("a path");
         let told = nowhere
-            .add(&place(), "proof")
+            .add(&place(), &TxtProof::of_value("proof"))
             .await
             .expect_err("it is not there");
         assert!(

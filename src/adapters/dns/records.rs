@@ -167,22 +167,22 @@ fn is_there(reply: &Reply, place: &RecordPlace, value: &str) -> bool {
 #[async_trait(?Send)]
 impl Responder for RecordResponder {
     async fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), ResponseFault> {
-        let (Some(dns), Response::Txt { name, value }) = (&at.dns, &challenge.response) else {
+        let (Some(dns), Response::Txt { name, proof }) = (&at.dns, &challenge.response) else {
             return Ok(());
         };
         let set = async {
             let (table, place) = self.place(dns, name).await?;
-            table.gate()?.add(&place, value).await
+            table.gate()?.add(&place, proof).await
         };
         let fault = |fault| record_fault("set", (dns, name), fault);
         Ok(set.await.map_err(fault)?)
     }
 
     async fn look(&self, at: &Webroots, challenge: &Challenge) -> Result<(), NotServed> {
-        let (Some(dns), Response::Txt { name, value }) = (&at.dns, &challenge.response) else {
+        let (Some(dns), Response::Txt { name, proof }) = (&at.dns, &challenge.response) else {
             return Ok(());
         };
-        let seen = self.seen(dns, name, value).await;
+        let seen = self.seen(dns, name, &proof.value).await;
         seen.map_err(|saw| NotServed {
             name: challenge.name.clone(),
             saw,
@@ -190,12 +190,12 @@ impl Responder for RecordResponder {
     }
 
     async fn withdraw(&self, _: &Webroots, shown: &ShownResponse) -> Vec<ResponseFault> {
-        let ShownResponse::Txt { dns, name, value } = shown else {
+        let ShownResponse::Txt { dns, name, proof } = shown else {
             return Vec::new();
         };
         let removed = async {
             let (table, place) = self.place(dns, name).await?;
-            table.gate()?.remove(&place, value).await
+            table.gate()?.remove(&place, proof).await
         };
         let fault = |fault| record_fault("remove", (dns, name), fault).into();
         removed.await.map_err(fault).err().into_iter().collect()

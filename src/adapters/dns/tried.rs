@@ -5,15 +5,19 @@ use std::{pin::pin, time::Duration};
 
 use aws_lc_rs::rand;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Serialize;
 
 use super::{gate::GateFault, records::RecordResponder, shown};
-use crate::{ports::txt_name, values::Host};
+use crate::{
+    ports::{TxtProof, txt_name},
+    values::Host,
+};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// A record that was set, seen and removed again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TriedRecord {
     /// Its name: the one that a CA asks for, or that aliases lead to.
     pub place: String,
@@ -35,15 +39,16 @@ impl RecordResponder {
         let name = txt_name(name);
         let mut bytes = [0; 32];
         rand::fill(&mut bytes).map_err(|_| "the system gives no random numbers".to_owned())?;
-        // As long as the text of a challenge: some interfaces take no other.
-        let value = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        // Made as that of a challenge is, and as long: some interfaces take no other.
+        let token = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let proof = TxtProof::of(&format!("{token}.{token}"));
         let (table, place) = self.place(dns, &name).await?;
         let gate = table.gate()?;
         let problem = |fault: GateFault| fault.problem;
-        let set = gate.add(&place, &value).await;
+        let set = gate.add(&place, &proof).await;
         set.map_err(|fault| format!("the record can't be set: {}", fault.problem))?;
-        let seen = self.seen_within((dns, &name), &value, patience).await;
-        let removed = gate.remove(&place, &value).await.map_err(problem);
+        let seen = self.seen_within((dns, &name), &proof.value, patience).await;
+        let removed = gate.remove(&place, &proof).await.map_err(problem);
         match (seen, removed) {
             (Ok(()), Ok(())) => Ok(TriedRecord {
                 place: shown(&place.name),

@@ -25,7 +25,7 @@ use super::{
     shown,
 };
 use crate::{
-    ports::Clock,
+    ports::{Clock, TxtProof},
     values::{DnsSettings, Secret, TsigAlgorithm},
 };
 
@@ -245,13 +245,15 @@ fn record(place: &RecordPlace, value: &str) -> RecordSet {
 
 #[async_trait(?Send)]
 impl RecordGate for UpdateGate {
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn add(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         let message =
             update_message::append(record(place, value), place.zone.clone(), false, false);
         Ok(self.send(message, &place.zone).await?)
     }
 
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn remove(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         let message =
             update_message::delete_by_rdata(record(place, value), place.zone.clone(), false);
         Ok(self.send(message, &place.zone).await?)

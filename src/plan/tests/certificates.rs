@@ -87,6 +87,11 @@ fn a_renewed_certificate_that_is_refused_is_blamed_alone_and_files_go_on() {
             .starts_with("proxy refuses the new certificate joint, live/joint/fullchain.pem"),
         "{told}"
     );
+    assert!(
+        told.remedy
+            .contains("write its label quaymaster.reload=restart"),
+        "{told}"
+    );
 
     // A file of one of its sites changes meanwhile.
     let changed = world(Some("1m"));

@@ -20,7 +20,7 @@ use crate::{
 pub use order_stage::OrderStage;
 pub use template::TemplateEvent;
 pub(crate) use words::named;
-use words::{clock_set, listed, next_try, place, refused, rendered, said_why, seconds};
+use words::{clock_set, listed, next_try, place, refused, rendered, said_why, seconds, still_held};
 
 events! {
     /// Something worth a report. Each has a name that stays, for whoever reads logs by machine, and words for people.
@@ -113,6 +113,12 @@ events! {
         wait: Wait,
     } => "waits", Level::WARN, ("{container} {wait}; `docker logs {container}` says why");
 
+    /// A container that came and went takes requests and stays, or is not there any more.
+    WaitsOver {
+        /// Which.
+        container: ContainerName,
+    } => "waits-over", Level::INFO, ("{container} comes and goes no longer");
+
     /// A name is claimed no longer.
     SiteGone {
         /// The name.
@@ -121,12 +127,13 @@ events! {
         proxy: ContainerName,
     } => "site-gone", Level::INFO, ("{host} is claimed no longer; {proxy} stops serving it");
 
-    /// A consumer runs no more.
+    /// A consumer runs no more, or did run before quaymaster began.
     ConsumerStopped {
         /// Which.
         consumer: ContainerName,
     } => "consumer-stopped", Level::WARN,
-        ("{consumer} does not run any more, so that nothing of it is served; `docker logs {consumer}` says why");
+        ("{consumer} does not run, so that nothing of it is served; start it: `docker start {consumer}` says what keeps it \
+          from starting, and `docker logs {consumer}` why it ended");
 
     /// A consumer that did not run does.
     ConsumerRuns {
@@ -401,7 +408,10 @@ events! {
         problem: String,
         /// When it is tried again; `None` when something else must change first.
         again: Option<Timestamp>,
-    } => "failed", Level::ERROR, ("{}: {problem}; {}", named(subject), next_try(*again));
+        /// The end of the certificate that it was to take the place of.
+        held_until: Option<Timestamp>,
+    } => "failed", Level::ERROR,
+        ("{}: {problem}; {}{}", named(subject), still_held(*held_until), next_try(*again));
 
     /// What failed has succeeded, or is wanted no more.
     FailureOver {

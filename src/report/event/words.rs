@@ -49,6 +49,13 @@ pub(super) fn next_try(again: Option<Timestamp>) -> String {
     )
 }
 
+/// Until when there is a certificate all the same.
+pub(super) fn still_held(until: Option<Timestamp>) -> String {
+    until.map_or_else(String::new, |until| {
+        format!("the certificate before it is valid until {until}; ")
+    })
+}
+
 /// The words about a change of the time of day.
 pub(super) fn clock_set(by: Duration, ahead: bool) -> String {
     let by = humantime::format_duration(Duration::from_secs(by.as_secs()));
@@ -144,6 +151,40 @@ mod tests {
                 "kept": "/state/account.json.damaged",
             })
         );
+    }
+
+    #[test]
+    fn a_renewal_that_fails_says_until_when_there_is_a_certificate_all_the_same() {
+        use crate::values::CertificateName;
+
+        let told = |held_until| {
+            let shop = CertificateName::parse("shop.example").expect("a name");
+            let failed = Event::Failed {
+                subject: Subject::Certificate(shop),
+                problem: "no".to_owned(),
+                again: None,
+                held_until,
+            };
+            failed.to_string()
+        };
+        let rest = "tried again when what is asked for changes";
+        assert_eq!(told(None), format!("shop.example: no; {rest}"));
+        let end = Timestamp::from_seconds(1_800_000_000);
+        assert_eq!(
+            told(Some(end)),
+            format!(
+                "shop.example: no; the certificate before it is valid until 2027-01-15T08:00:00Z; {rest}"
+            )
+        );
+    }
+
+    #[test]
+    fn a_server_that_does_not_run_is_told_with_the_command_that_says_why() {
+        let consumer = ContainerName::parse("edge").expect("a name");
+        let told = Event::ConsumerStopped { consumer }.to_string();
+        for command in ["`docker start edge`", "`docker logs edge`"] {
+            assert!(told.contains(command), "{told}");
+        }
     }
 
     #[test]

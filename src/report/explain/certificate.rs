@@ -292,9 +292,11 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
         );
     };
     let remedy = match attempt.retry {
-        Retry::NotBefore(_) => format!("mend that if you can, and wait: {when}"),
+        Retry::NotBefore(_) => {
+            format!("mend the cause of the last failed try if you can, and wait: {when}")
+        }
         _ => format!(
-            "mend that; {when}, or at once by `quaymaster renew --force {}`",
+            "mend the cause of the last failed try; {when}, or at once by `quaymaster renew --force {}`",
             facts.host
         ),
     };

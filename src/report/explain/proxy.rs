@@ -91,7 +91,7 @@ pub(super) fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &
         told.problem(
             "proxy",
             format!("{name} could not be brought up to date: {problem}"),
-            "mend that; it is tried again by itself",
+            format!("mend the cause of the failed update of {name}; it is tried again by itself"),
         );
     }
     let changes = facts.actions().find_map(|action| match action {
@@ -145,7 +145,9 @@ pub(super) fn tell_progress(
         Progress::TakenBack => told.problem(
             "proxy",
             format!("{name} did not take up what it was given, and has back what it had before"),
-            format!("`docker logs {name}` says why; what is new comes again when it runs"),
+            format!(
+                "`docker logs {name}` says why; mend that, and what is new comes again by itself"
+            ),
         ),
     }
 }

@@ -60,6 +60,7 @@ struct ShownRow<'r> {
 struct Story {
     host: String,
     path: String,
+    level: Level,
     word: &'static str,
     says: Vec<String>,
     steps: Vec<String>,
@@ -251,6 +252,7 @@ impl Making {
             self.stories.push(Story {
                 host: row.host.clone(),
                 path: row.path.clone(),
+                level: row.level,
                 word: row.word,
                 says: found
                     .problems()

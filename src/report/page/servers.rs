@@ -8,7 +8,7 @@ use super::{Frame, Moment, PageTemplates, at_once, state::Level};
 use crate::{
     desire::{Consumer, visible},
     observe::{Installed, Progress, Subject},
-    report::Overview,
+    report::{Overview, start_it},
 };
 
 /// Parts that are held back and shown for one server.
@@ -92,7 +92,7 @@ fn state(
 ) -> (Level, &'static str, String) {
     let name = &consumer.name;
     if !consumer.running {
-        let why = format!("start it: docker start {name}; docker logs {name} says why it ended");
+        let why = start_it(name, &overview.snapshot);
         return (Level::Bad, "does not run", why);
     }
     if consumer.helper.is_some() {

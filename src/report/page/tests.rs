@@ -136,6 +136,13 @@ fn trouble_comes_first_in_words_with_what_to_do() {
         "{text}"
     );
     assert!(text.contains("docker logs late"), "{text}");
+    // As bad as it is in the table, and no worse.
+    assert!(
+        html.contains(
+            "<article class=\"card bad\">\n<h3><a href=\"&#x2f;name&#x2f;late.example\">"
+        ),
+        "{html}"
+    );
     assert!(
         text.contains("container odd, label quaymaster.port"),
         "{text}"
@@ -154,6 +161,21 @@ fn trouble_comes_first_in_words_with_what_to_do() {
         row("late.example no container") < row("shop.example served"),
         "{table}"
     );
+}
+
+#[test]
+fn an_engine_that_is_gone_is_on_each_page_with_the_reason() {
+    for path in ["/", "/servers", "/cas", "/name/shop.example"] {
+        let mut lost = overview([proxy(), shop()]);
+        lost.tally
+            .note_engine(Some("the Docker engine can't be <reached>".to_owned()));
+        let (_, html, _) = seen(lost, path, "");
+        assert!(words(&html).contains("engine not reached"), "{path}");
+        assert!(
+            html.contains("engine can&#x27;t be &lt;reached&gt;"),
+            "{html}"
+        );
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use quaymaster::{
     execute::{Learned, Outcome, execute},
     observe::Webroots,
     plan::{Action, Obtain},
-    ports::{Challenge, Clock, Ports, Responder, Response, ShownResponse},
+    ports::{Challenge, Clock, Ports, Responder, Response, ShownResponse, TxtProof},
     values::{
         ChallengeType, DNS_PROVIDERS, DnsProvider, DnsSettings, Host, Retry, Secret, Timestamp,
         TsigAlgorithm,
@@ -99,7 +99,7 @@ pub fn challenge(host: &str, value: &str) -> Challenge {
         name: Host::parse(host).unwrap(),
         response: Response::Txt {
             name,
-            value: value.to_owned(),
+            proof: TxtProof::of_value(value),
         },
     }
 }
@@ -404,7 +404,7 @@ async fn a_delegated_zone_is_found_and_its_own_servers_are_asked_at_the_usual_po
         name: Host::parse("shop.example").unwrap(),
         response: Response::Txt {
             name: "proof.acme.shop.example".to_owned(),
-            value: "one".to_owned(),
+            proof: TxtProof::of_value("one"),
         },
     };
     let unseen = responder.look(&at_home(), &one).await.unwrap_err().saw;

@@ -8,11 +8,17 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 
 use quaymaster::{
     adapters::disk::Folders,
-    ports::{OrderRecord, Orders, ShownResponse},
+    ports::{OrderRecord, Orders, ShownResponse, TxtProof},
     values::{CertificateName, Digest, Secret},
 };
 use rcgen::KeyPair;
@@ -116,6 +122,18 @@ fn a_record_is_tried_out_by_each_table_and_what_is_wrong_is_told_for_each() {
     let (code, told, log) = records(folder.path(), &settings, &chosen);
     assert_eq!((code, told.lines().count()), (Some(0), 2), "{told}{log}");
 
+    let chosen = [&["--format", "json"][..], &chosen].concat();
+    let (code, told, log) = records(folder.path(), &settings, &chosen);
+    assert_eq!(code, Some(0), "{told}{log}");
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        told[0],
+        serde_json::json!({
+            "table": "good", "provider": "rfc2136", "name": "*.shop.example", "place": "_acme-challenge.shop.example",
+            "zone": "shop.example"
+        })
+    );
+
     let (code, _, log) = records(folder.path(), "", &["--try", "shop.example"]);
     assert_eq!(code, Some(2), "{log}");
     assert!(
@@ -124,13 +142,56 @@ fn a_record_is_tried_out_by_each_table_and_what_is_wrong_is_told_for_each() {
     );
 }
 
+#[test]
+fn a_try_that_is_interrupted_removes_its_record_and_begins_no_other() {
+    let knot = Knot::start(&[("shop.example", "")]);
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody answers there, so that the record is never seen.
+        let deaf = format!("nameservers = \"{}\"", knot.at);
+        let settings = format!(
+            "resolver = \"{}\"\n{}",
+            knot.at,
+            table("home", &knot, KEY).replace(&deaf, "nameservers = \"127.0.0.1:9\"")
+        );
+        let file = folder.path().join("quaymaster.toml");
+        fs::write(&file, settings).unwrap();
+        let trying = Command::new(binary())
+            .env_clear()
+            .args(["records", "--try", "shop.example", "other.shop.example"])
+            .arg("--config")
+            .arg(&file)
+            .arg("--state")
+            .arg(folder.path().join("state"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let there = || knot.asked("_acme-challenge.shop.example", "TXT");
+        let began = Instant::now();
+        while there().is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(60), "it is not set");
+        }
+        let process = Pid::from_raw(i32::try_from(trying.id()).unwrap());
+        kill(process, signal).unwrap();
+        let ended = trying.wait_with_output().unwrap();
+        let told = String::from_utf8(ended.stdout).unwrap();
+        assert_eq!(ended.status.code(), Some(130), "{signal}: {told}");
+        assert_eq!(there(), [""; 0], "{signal}: {told}");
+        assert!(told.contains("was removed again"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_to_be_pasted_into_a_zone_is_printed_with_our_account_and_what_orders_wait_for() {
     let pebble = Pebble::start(1, Behaviour::default());
     // As public CAs do, and Pebble does not.
     let meta = (
         "\"meta\": {",
-        "\"meta\": {\"caaIdentities\": [\"ca.example\"],",
+        "\"meta\": {\"caaIdentities\": [\"ca.example\"], \"issuerDomainNames\": [\"ca.example\"], \
+         \"accountHashPrefix\": \"https://ca.example/hash/\",",
     );
     let front = Front::start(&pebble, move |asked, _| match asked {
         "GET /dir" => Twist::Replace(vec![meta]),
@@ -169,7 +230,7 @@ fn printed(hand: &Hand) {
         shown: vec![ShownResponse::Txt {
             dns: "home".to_owned(),
             name: "_acme-challenge.shop.example".to_owned(),
-            value: "proof".to_owned(),
+            proof: TxtProof::of_value("proof"),
         }],
         shown_at: None,
     };
@@ -190,6 +251,34 @@ fn printed(hand: &Hand) {
     ] {
         assert!(told.lines().any(|told| told == line), "{line}: {told}");
     }
+    let offered = "; _validation-persist.shop.example. TXT \"ca.example; accounturi=https://ca.example/hash/sha-256/";
+    let standing: Vec<_> = told
+        .lines()
+        .filter(|line| line.starts_with(offered))
+        .collect();
+    assert!(
+        standing.len() == 1 && standing[0].ends_with("; policy=wildcard\""),
+        "{told}"
+    );
+    let (code, as_json, log) = hand.run(&[&words[..], &["--format", "json"]].concat());
+    assert_eq!(code, Some(0), "{as_json}{log}");
+    let parts: serde_json::Value = serde_json::from_str(&as_json).unwrap();
+    let part = |about: &str| {
+        let mut parts = parts.as_array().unwrap().iter();
+        parts.find(|part| part["about"] == about).unwrap().clone()
+    };
+    assert_eq!(
+        part("dns-01")["records"][0],
+        serde_json::json!({ "name": "_acme-challenge.shop.example", "type": "CNAME", "data": "shop.example.acme.example." })
+    );
+    assert_eq!(part("orders")["records"][0]["ttl"], 60);
+    assert_eq!(part("caa")["records"].as_array().map(Vec::len), Some(2));
+    let standing = part("dns-persist-01");
+    assert_eq!(
+        (&standing["is_offered"], &standing["records"][0]["type"]),
+        (&true.into(), &"TXT".into())
+    );
+
     // Comments, and lines that a zone takes. Beside a CNAME record there is no other.
     let knot = Knot::start(&[(
         "shop.example",

@@ -3,7 +3,7 @@
 use super::{scenario::Scenario, world::World};
 use crate::support::fake_engine::local;
 
-const MEANWHILE: &str = "whether it was started again meanwhile is not known";
+const MEANWHILE: &str = "the engine does not say whether it was started again meanwhile";
 
 #[tokio::test]
 async fn the_gate_is_closed_again_where_the_proxy_was_started_meanwhile() {

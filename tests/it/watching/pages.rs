@@ -1,14 +1,21 @@
 //! The page and the numbers of the program as it runs.
 
 use std::{
+    cell::Cell,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    rc::Rc,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, task::JoinSet};
 
 use super::world::World;
-use crate::support::{fake_engine::local, program::Program};
+use crate::support::{
+    fake_engine::local,
+    program::{Program, SOON},
+};
 
 /// A port that was free just now.
 fn free() -> SocketAddr {
@@ -40,12 +47,12 @@ async fn until_shown(at: SocketAddr, program: &Program, path: &str, words: &str)
         match shown {
             Some((_, body)) if body.contains(words) => return body,
             shown => assert!(
-                began.elapsed() < crate::support::program::SOON,
+                began.elapsed() < SOON,
                 "{path} has no {words:?}: {shown:?}; it told {:#?}",
                 program.told()
             ),
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -112,6 +119,61 @@ async fn what_is_wrong_is_shown_from_the_start_to_its_end_and_the_engine_s_absen
         until_shown(at, &program, "/", "engine not reached").await;
     })
     .await;
+}
+
+/// Clients at the same time, each of which has a file of the system open here.
+const MANY: usize = 10_000;
+
+#[tokio::test]
+async fn ten_thousand_clients_that_send_a_byte_now_and_then_delay_no_signal_and_leave_no_trace() {
+    local(async {
+        let world = World::new();
+        world.app("shop");
+        world.app("late");
+        let at = free();
+        let program = listening(&world, at);
+        until_shown(at, &program, "/", "shop.example").await;
+        world.look(&program).await;
+        let heard = Rc::new(Cell::new(0));
+        let mut clients = JoinSet::new();
+        for _ in 0..MANY {
+            clients.spawn_local(send_slowly(at, Rc::clone(&heard)));
+        }
+        program
+            .until("some of them are heard", || heard.get() > 200)
+            .await;
+        // Each time another one: who comes and goes again and again waits.
+        for id in ["shop", "late"] {
+            let before = world.asked("POST /containers/proxy/");
+            world.change(id, |app| {
+                app["State"]["Health"] = json!({ "Status": "unhealthy" })
+            });
+            world.event(id, "health_status: unhealthy");
+            let took = program
+                .within(SOON, "the proxy is signalled", || {
+                    world.asked("POST /containers/proxy/") > before
+                })
+                .await;
+            // What they may cost is measured elsewhere; here is a bound that a busy machine keeps, too.
+            assert!(took < Duration::from_secs(10), "{took:?}");
+        }
+        clients.shutdown().await;
+        until_shown(at, &program, "/", "shop.example").await;
+        assert!(program.told().iter().all(|(event, _)| !event.is_empty()));
+    })
+    .await;
+}
+
+/// A client that never comes to the end of its request.
+async fn send_slowly(at: SocketAddr, heard: Rc<Cell<usize>>) {
+    // Those beyond what the system keeps waiting come in when others leave.
+    let Ok(mut stream) = tokio::net::TcpStream::connect(at).await else {
+        return;
+    };
+    while stream.write_all(b"G").await.is_ok() {
+        heard.set(heard.get() + 1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 #[tokio::test]

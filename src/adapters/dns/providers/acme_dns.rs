@@ -11,6 +11,7 @@ use super::{
     api::{Api, Credentials},
     shown,
 };
+use crate::ports::TxtProof;
 
 /// A server of this kind, and our subdomain there.
 pub(in crate::adapters::dns) struct AcmeDnsGate {
@@ -39,7 +40,8 @@ impl AcmeDnsGate {
 
 #[async_trait(?Send)]
 impl RecordGate for AcmeDnsGate {
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn add(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         let at = shown(&place.name);
         if at.split('.').next() != Some(self.subdomain.as_str()) {
             return Err(format!(
@@ -64,7 +66,7 @@ impl RecordGate for AcmeDnsGate {
     }
 
     /// The server keeps two texts, and has no way to remove one: the next ones push it out.
-    async fn remove(&self, _: &RecordPlace, _: &str) -> Result<(), GateFault> {
+    async fn remove(&self, _: &RecordPlace, _: &TxtProof) -> Result<(), GateFault> {
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use super::{
     api::{Api, Credentials},
     is_value, quoted, shown,
 };
+use crate::ports::TxtProof;
 
 /// The account of a token.
 pub(in crate::adapters::dns) struct CloudflareGate(Api);
@@ -67,7 +68,8 @@ impl CloudflareGate {
 
 #[async_trait(?Send)]
 impl RecordGate for CloudflareGate {
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn add(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         let path = self.records(place).await?;
         if !self.ids(&path, place, value).await?.is_empty() {
             return Ok(());
@@ -82,7 +84,8 @@ impl RecordGate for CloudflareGate {
         self.0.done(asked, &path, Some(&body)).await.map(|_| ())
     }
 
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn remove(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         let path = self.records(place).await?;
         for id in self.ids(&path, place, value).await? {
             let path = format!("{path}/{id}");

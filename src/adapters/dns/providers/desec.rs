@@ -12,6 +12,7 @@ use super::{
     api::{Api, Credentials},
     below_zone, is_value, quoted, shown,
 };
+use crate::ports::TxtProof;
 
 /// The shortest time to live that it takes for everybody's zones, in seconds.
 const SHORTEST_TTL: u32 = 3600;
@@ -88,7 +89,8 @@ impl DesecGate {
 
 #[async_trait(?Send)]
 impl RecordGate for DesecGate {
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn add(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         let _writing = self.writing.lock().await;
         let mut texts = self.texts(place).await?;
         if texts.iter().any(|text| is_value(text, value)) {
@@ -98,7 +100,8 @@ impl RecordGate for DesecGate {
         self.write("set the record", place, &texts).await
     }
 
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn remove(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         let _writing = self.writing.lock().await;
         let mut texts = self.texts(place).await?;
         let before = texts.len();

@@ -11,6 +11,7 @@ use super::{
     api::{Api, Credentials},
     below_zone, is_value, shown,
 };
+use crate::ports::TxtProof;
 
 /// The account of a token.
 pub(in crate::adapters::dns) struct DigitalOceanGate(Api);
@@ -57,7 +58,8 @@ impl DigitalOceanGate {
 
 #[async_trait(?Send)]
 impl RecordGate for DigitalOceanGate {
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn add(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         if !self.ids(place, value).await?.is_empty() {
             return Ok(());
         }
@@ -71,7 +73,8 @@ impl RecordGate for DigitalOceanGate {
         done.map(|_| ())
     }
 
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn remove(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         for id in self.ids(place, value).await? {
             let path = format!("{}/{id}", Self::path(place));
             let answer = self.0.ask(Method::DELETE, &path, None).await?;

@@ -13,6 +13,7 @@ use super::{
     api::{Api, ApiAnswer, Credentials},
     below_zone, is_value, quoted, shown,
 };
+use crate::ports::TxtProof;
 
 /// Most looks at an action that runs, and the pause before each look. The next change of a zone is refused while one
 /// runs.
@@ -115,7 +116,8 @@ impl HetznerGate {
 
 #[async_trait(?Send)]
 impl RecordGate for HetznerGate {
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn add(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         if self.is_there(place, value).await? {
             return Ok(());
         }
@@ -124,7 +126,8 @@ impl RecordGate for HetznerGate {
             .await
     }
 
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn remove(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         if !self.is_there(place, value).await? {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use super::{
     api::{Api, Credentials},
     is_value, quoted, shown,
 };
+use crate::ports::TxtProof;
 
 /// Path below which its interface lies: one process is one server, which is always called so.
 const SERVER: &str = "/api/v1/servers/localhost";
@@ -101,7 +102,8 @@ fn has(record: &Value, value: &str) -> bool {
 
 #[async_trait(?Send)]
 impl RecordGate for PowerDnsGate {
-    async fn add(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn add(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         let _writing = self.writing.lock().await;
         let (mut records, ttl) = self.set(place).await?;
         if records.iter().any(|record| has(record, value)) {
@@ -111,7 +113,8 @@ impl RecordGate for PowerDnsGate {
         self.write("set the record", place, (records, ttl)).await
     }
 
-    async fn remove(&self, place: &RecordPlace, value: &str) -> Result<(), GateFault> {
+    async fn remove(&self, place: &RecordPlace, proof: &TxtProof) -> Result<(), GateFault> {
+        let value = &proof.value;
         let _writing = self.writing.lock().await;
         let (mut records, ttl) = self.set(place).await?;
         let before = records.len();

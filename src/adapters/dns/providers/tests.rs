@@ -16,7 +16,7 @@ use tokio::{
 use super::{super::gate::gate, *};
 use crate::{
     adapters::{clock::SystemClock, dns::DnsResolver, https_proxy::HttpsProxy},
-    ports::Clock,
+    ports::{Clock, TxtProof},
     values::{DNS_PROVIDERS, DnsProvider, Timestamp},
 };
 
@@ -437,14 +437,20 @@ async fn two_values_at_one_name_come_and_go_each_for_itself_at_each_provider() {
         server.texts.lock().expect("it is whole").add("theirs");
         let gate = made(&settings(provider, server.at));
         for value in ["apex", "wildcard", "apex"] {
-            gate.add(&ours(), value).await.expect(provider);
+            gate.add(&ours(), &TxtProof::of_value(value))
+                .await
+                .expect(provider);
         }
         assert_eq!(server.texts(), ["apex", "theirs", "wildcard"], "{provider}");
         for _ in 0..2 {
-            gate.remove(&ours(), "apex").await.expect(provider);
+            gate.remove(&ours(), &TxtProof::of_value("apex"))
+                .await
+                .expect(provider);
             assert_eq!(server.texts(), ["theirs", "wildcard"], "{provider}");
         }
-        gate.remove(&ours(), "wildcard").await.expect(provider);
+        gate.remove(&ours(), &TxtProof::of_value("wildcard"))
+            .await
+            .expect(provider);
         assert_eq!(server.texts(), ["theirs"], "{provider}");
     }
 }
@@ -454,7 +460,9 @@ async fn the_first_value_at_a_name_is_set_and_the_last_one_removed_and_a_look_ch
     for (provider, script) in OF_ZONES {
         let server = StandIn::start(script).await;
         let gate = made(&settings(provider, server.at));
-        gate.add(&ours(), "one").await.expect(provider);
+        gate.add(&ours(), &TxtProof::of_value("one"))
+            .await
+            .expect(provider);
         assert_eq!(server.texts(), ["one"], "{provider}");
         let found = gate.look().await.expect(provider);
         assert!(
@@ -462,7 +470,9 @@ async fn the_first_value_at_a_name_is_set_and_the_last_one_removed_and_a_look_ch
             "{found}"
         );
         assert_eq!(server.texts(), ["one"], "{provider}");
-        gate.remove(&ours(), "one").await.expect(provider);
+        gate.remove(&ours(), &TxtProof::of_value("one"))
+            .await
+            .expect(provider);
         assert_eq!(server.texts(), [""; 0], "{provider}");
     }
 }
@@ -474,7 +484,7 @@ async fn a_zone_that_is_not_there_and_a_secret_that_is_refused_are_a_sentence_ea
         let right = settings(provider, server.at);
         let elsewhere = place("_acme-challenge.other.example", "other.example");
         let told = made(&right)
-            .add(&elsewhere, "one")
+            .add(&elsewhere, &TxtProof::of_value("one"))
             .await
             .expect_err(provider);
         let expected = "has no zone other.example that this secret may see: let the secret be";
@@ -484,7 +494,10 @@ async fn a_zone_that_is_not_there_and_a_secret_that_is_refused_are_a_sentence_ea
             ..right
         };
         for told in [
-            made(&wrong).add(&ours(), "one").await.expect_err(provider),
+            made(&wrong)
+                .add(&ours(), &TxtProof::of_value("one"))
+                .await
+                .expect_err(provider),
             made(&wrong).look().await.expect_err(provider),
         ] {
             let told = told.problem;
@@ -546,7 +559,7 @@ async fn what_is_said_of_answers_that_are_of_no_use_names_the_remedy_and_never_t
                 DnsProvider::ACME_DNS => &at_acme_dns,
                 _ => &ours(),
             };
-            let added = gate.add(at, "one").await;
+            let added = gate.add(at, &TxtProof::of_value("one")).await;
             // No text is agreed upon there.
             if provider == DnsProvider::HTTPREQ && status == 200 {
                 assert_eq!(added, Ok(()));
@@ -595,7 +608,7 @@ async fn an_action_that_fails_later_is_told_with_its_words() {
     .await;
     let gate = made(&settings(DnsProvider::HETZNER, server.at));
     let told = gate
-        .add(&ours(), "one")
+        .add(&ours(), &TxtProof::of_value("one"))
         .await
         .expect_err("it failed")
         .problem;
@@ -617,7 +630,9 @@ async fn the_name_of_a_zone_itself_is_written_as_each_provider_wants_it() {
     ] {
         let server = StandIn::start(|_, _| says(400, &json!({}))).await;
         let gate = made(&settings(provider, server.at));
-        gate.add(&apex, "one").await.expect_err("it refuses all");
+        gate.add(&apex, &TxtProof::of_value("one"))
+            .await
+            .expect_err("it refuses all");
         assert_eq!(*server.asked.lock().expect("it is whole"), [expected]);
     }
 }
@@ -643,16 +658,18 @@ async fn acme_dns_takes_a_text_for_the_subdomain_that_is_ours_and_the_cname_reco
     let gate = made(&right);
     let at = place("8e57.acme.example", "acme.example");
     for value in ["apex", "wildcard"] {
-        gate.add(&at, value).await.expect("it is taken");
+        gate.add(&at, &TxtProof::of_value(value))
+            .await
+            .expect("it is taken");
     }
-    gate.remove(&at, "apex")
+    gate.remove(&at, &TxtProof::of_value("apex"))
         .await
         .expect("the next ones push it out");
     assert_eq!(server.texts(), ["apex", "wildcard"]);
     assert!(gate.look().await.is_ok());
 
     let told = gate
-        .add(&ours(), "one")
+        .add(&ours(), &TxtProof::of_value("one"))
         .await
         .expect_err("it leads elsewhere");
     let expected = "the record's place is _acme-challenge.shop.example, and our name at acme-dns (";
@@ -662,7 +679,7 @@ async fn acme_dns_takes_a_text_for_the_subdomain_that_is_ours_and_the_cname_reco
         ..right
     };
     let told = made(&stranger)
-        .add(&at, "one")
+        .add(&at, &TxtProof::of_value("one"))
         .await
         .expect_err("a stranger");
     assert!(
@@ -700,13 +717,55 @@ async fn httpreq_is_spoken_as_lego_does_with_a_name_and_password_or_without() {
             ..settings(DnsProvider::HTTPREQ, server.at)
         });
         for value in ["apex", "wildcard"] {
-            gate.add(&ours(), value).await.expect("it is set");
+            gate.add(&ours(), &TxtProof::of_value(value))
+                .await
+                .expect("it is set");
         }
-        gate.remove(&ours(), "apex").await.expect("it is removed");
+        gate.remove(&ours(), &TxtProof::of_value("apex"))
+            .await
+            .expect("it is removed");
         assert_eq!(server.texts(), ["wildcard"]);
         let found = gate.look().await.expect("it answers");
         assert!(found.contains("answers (404 Not Found)"), "{found}");
     }
+}
+
+#[tokio::test]
+async fn in_mode_raw_httpreq_is_given_the_challenge_as_lego_gives_it_and_a_text_alone_is_not_enough()
+ {
+    let server = StandIn::start(|asked, texts| {
+        let raw = &asked.body;
+        if raw["domain"] != ZONE || raw.get("fqdn").is_some() {
+            return (400, "", raw.to_string());
+        }
+        let [token, authorization] = ["token", "keyAuth"].map(|key| raw[key].as_str());
+        let text = format!(
+            "{} {}",
+            token.unwrap_or_default(),
+            authorization.unwrap_or_default()
+        );
+        match asked.path.as_str() {
+            "/present" => drop(texts.add(&text)),
+            "/cleanup" => texts.all.retain(|(_, known)| *known != text),
+            _ => return (404, "", "no such path".to_owned()),
+        }
+        (200, "", String::new())
+    })
+    .await;
+    let gate = made(&DnsSettings {
+        is_raw: true,
+        ..settings(DnsProvider::HTTPREQ, server.at)
+    });
+    let [apex, wildcard] = ["t0k-1.thumbprint", "t0k-2.thumbprint"].map(TxtProof::of);
+    for proof in [&apex, &wildcard] {
+        gate.add(&ours(), proof).await.expect("it is set");
+    }
+    gate.remove(&ours(), &apex).await.expect("it is removed");
+    assert_eq!(server.texts(), ["t0k-2 t0k-2.thumbprint"]);
+    let bare = TxtProof::of_value("digest");
+    let told = gate.remove(&ours(), &bare).await.expect_err("no challenge");
+    assert!(told.problem.contains("can be removed by hand"), "{told:?}");
+    assert_eq!(server.texts(), ["t0k-2 t0k-2.thumbprint"]);
 }
 
 #[test]
