@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     observe::Subject,
-    values::{FileName, Retry},
+    values::{EngineName, FileName, Retry},
 };
 
 /// The upper bounds of the parts into which turns are counted by how long they took, in seconds: a turn that takes more
@@ -26,6 +26,8 @@ pub struct Tally {
     pub rendered_bytes: u64,
     /// True if the engine is followed now.
     pub is_engine_followed: bool,
+    /// True for each engine that has a name if it is followed.
+    pub other_engines: BTreeMap<EngineName, bool>,
 }
 
 impl Tally {
@@ -56,6 +58,23 @@ impl Tally {
     pub fn count_rendered(&mut self, files: &BTreeMap<FileName, String>) {
         let bytes = files.values().map(|text| text.len() as u64);
         self.rendered_bytes += bytes.sum::<u64>();
+    }
+
+    /// Takes over whether an engine is followed.
+    pub fn follow(&mut self, engine: Option<&EngineName>, is_followed: bool) {
+        match engine {
+            Some(engine) => drop(self.other_engines.insert(engine.clone(), is_followed)),
+            None => self.is_engine_followed = is_followed,
+        }
+    }
+
+    /// Names of engines that can't be followed now.
+    pub fn engines_away(&self) -> Vec<String> {
+        let away = self
+            .other_engines
+            .iter()
+            .filter(|(_, is_followed)| !**is_followed);
+        away.map(|(engine, _)| engine.to_string()).collect()
     }
 
     /// Counts a turn that took so long.

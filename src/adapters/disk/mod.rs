@@ -79,6 +79,7 @@ mod wishes;
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -201,7 +202,7 @@ impl Folders {
         }
     }
 
-    /// All ports: these folders are each of those that keep something, and the others are given.
+    /// All ports: these folders are each of those that keep something, and the others are given. There is one engine.
     pub fn ports(
         self: Rc<Self>,
         authorities: Rc<dyn Authorities>,
@@ -215,6 +216,7 @@ impl Folders {
                 .clone()
                 .issuing(authorities, &probe, &clock, (resolver, visitor)),
             engine,
+            other_engines: BTreeMap::new(),
             folders: self.clone(),
             lists: self.clone(),
             records: self.clone(),

@@ -98,6 +98,8 @@ struct Frame {
     now: String,
     version: &'static str,
     is_engine_followed: bool,
+    /// Engines that have a name and are out of reach.
+    engines_away: Vec<String>,
     is_ready: bool,
     names: usize,
     complaints: usize,
@@ -112,6 +114,7 @@ impl Frame {
             now: overview.now.to_string(),
             version: env!("CARGO_PKG_VERSION"),
             is_engine_followed: overview.tally.is_engine_followed,
+            engines_away: overview.tally.engines_away(),
             is_ready: overview.is_ready,
             names: consumers.map(|consumer| consumer.sites.len()).sum(),
             complaints: overview.complaints.len(),
