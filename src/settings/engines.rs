@@ -18,8 +18,7 @@ pub const ENGINE_SETTINGS: &[SettingRow<EngineSettings>] = &[
         name: "address",
         value: "ADDRESS",
         default: DefaultValue::Words("none: a must"),
-        doc: "where its API is: unix:///PATH, tcp://HOST:PORT, or ssh://USER@HOST, which runs the program `ssh` that is installed \
-              beside quaymaster",
+        doc: "where its API is: tcp://HOST:PORT, or unix:///PATH for a second one on this machine",
         example: "tcp://10.0.0.2:2376",
         read: |engine, value| set(&mut engine.address, filled(value)),
     },
@@ -143,13 +142,13 @@ mod tests {
             address = \"tcp://10.0.0.2:2376\"
             tls = \"/run/secrets/blue\"
             [engine.green-2]
-            address = \"ssh://root@green\"
+            address = \"tcp://green:2375\"
             host = \"10.0.0.3\"";
         let variables = [
             ("QUAYMASTER_ENGINE", "unix:///run/docker.sock"),
             ("QUAYMASTER_ENGINE__BLUE__ADDRESS", "tcp://10.0.0.2:2376"),
             ("QUAYMASTER_ENGINE__BLUE__TLS", "/run/secrets/blue"),
-            ("QUAYMASTER_ENGINE__GREEN_2__ADDRESS", "ssh://root@green"),
+            ("QUAYMASTER_ENGINE__GREEN_2__ADDRESS", "tcp://green:2375"),
             ("QUAYMASTER_ENGINE__GREEN_2__HOST", "10.0.0.3"),
         ];
         let settings = read(file, &[]).expect("tables");
@@ -168,10 +167,10 @@ mod tests {
             ),
             (
                 "[engine.blue]\naddress = \"10.0.0.2:2376\"",
-                "[engine.blue]: its address must begin with unix://, tcp:// or ssh://",
+                "[engine.blue]: its address must begin with unix:// or tcp://",
             ),
             (
-                "[engine.blue]\naddress = \"ssh://blue\"\ntls = \"/x\"",
+                "[engine.blue]\naddress = \"unix:///blue\"\ntls = \"/x\"",
                 "[engine.blue]: tls is for an address with tcp://; leave it out",
             ),
             (
