@@ -32,7 +32,11 @@ struct Document<'a> {
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     block_on(async {
         let (engine, own) = engine(call).await?;
-        let daemon = setup::reader(call, engine, own.as_ref())?.0;
+        let mut daemon = setup::reader(call, engine, own.as_ref())?.0;
+        if call.options.contains_id("from") {
+            // The file stands for all that is there.
+            daemon.ports.other_engines.clear();
+        }
         let survey = daemon.survey().await?;
         let Survey {
             now,

@@ -11,7 +11,8 @@ use crate::{
     render::{BUILT_IN, FILTERS, fields, lenient_fields},
     report::metrics::{METRICS, MetricRow},
     settings::{
-        CA_SETTINGS, DNS_SETTINGS, DefaultValue, NOTIFY_SETTINGS, OUTPUT_SETTINGS, SETTINGS,
+        CA_SETTINGS, DNS_SETTINGS, DefaultValue, ENGINE_SETTINGS, NOTIFY_SETTINGS, OUTPUT_SETTINGS,
+        SETTINGS,
     },
     values::{
         CA_PRESETS, DNS_PROVIDERS, DnsProvider, LAYOUTS, LayoutRow, NEWS_EVENTS, NOTIFY_FORMATS,
@@ -89,6 +90,12 @@ const SOURCES: &[Source] = &[
         title: "Settings of one CA",
         columns: &["key", "default", "meaning"],
         rows: || CA_SETTINGS.iter().map(setting).collect(),
+    },
+    Source {
+        name: "engine-settings",
+        title: "Settings of a further engine",
+        columns: &["key", "default", "meaning"],
+        rows: || ENGINE_SETTINGS.iter().map(setting).collect(),
     },
     Source {
         name: "dns-settings",

@@ -1,6 +1,7 @@
 //! From settings to ports and rules.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -13,7 +14,8 @@ use crate::{
         disk::{self, Folders, HistoryFiles, Lock},
         dns::{DnsOutside, DnsResolver, RecordResponder},
         engine::{
-            DockerEngine, Doubt, OwnContainer, OwnProcess, RecordedEngine, TlsFiles, own_container,
+            DockerEngine, Doubt, OtherEngine, OwnContainer, OwnProcess, RecordedEngine, TlsFiles,
+            own_container,
         },
         https_proxy::HttpsProxy,
         listener::ChallengeListener,
@@ -30,9 +32,9 @@ use crate::{
         EngineError, Histories, Issuing, Ports, Probe, Remark, Resolver, Responder, TemplateFiles,
         Visitor,
     },
-    report::{Event, explain::Works, report},
+    report::{Event, chain, explain::Works, report},
     settings::Settings,
-    values::{ContainerName, Issuers, Timestamp},
+    values::{ContainerName, EngineName, Issuers, Timestamp},
 };
 
 /// The local socket of the engine.
@@ -67,6 +69,19 @@ pub(super) fn engine(call: &Call) -> Result<Rc<DockerEngine>, EngineError> {
     // The variable is meant for tcp: a local socket has no use for it.
     let tls = tls.filter(|_| address.starts_with("tcp://") || address.starts_with("https://"));
     Ok(Rc::new(DockerEngine::new(address, tls.as_ref(), tell)?))
+}
+
+/// The engines of the tables `[engine.NAME]`; nothing is asked yet.
+pub(super) fn other_engines(
+    settings: &Settings,
+) -> Result<BTreeMap<EngineName, Rc<OtherEngine>>, Failure> {
+    let mut engines = BTreeMap::new();
+    for (name, table) in &settings.engines {
+        let engine = OtherEngine::new(name.clone(), table, tell);
+        let unusable = |error| Failure::Usage(format!("[engine.{name}]: {}", chain(&error)));
+        engines.insert(name.clone(), Rc::new(engine.map_err(unusable)?));
+    }
+    Ok(engines)
 }
 
 /// The container that we run in, and whether the setting `self` is right.
@@ -306,6 +321,9 @@ fn ports(
         looks,
     } = outside(cas, settings, &folders)?;
     let mut ports = folders.ports(authorities, engine, probe, clock, looks);
+    for (name, engine) in other_engines(settings)? {
+        ports.other_engines.insert(name, engine);
+    }
     also_answer(&mut ports.issuing, records);
     Ok(ports)
 }

@@ -61,6 +61,13 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Engines that are out of reach, and why.
+fn engines_away(status: &Status) -> Vec<String> {
+    let away = status.engines_away.iter();
+    away.map(|(engine, problem)| format!("{engine}: {problem}; what it said last counts"))
+        .collect()
+}
+
 /// Orders by commands, with what each waits for.
 fn orders(call: &Call, orders: &[HandOrder]) -> Vec<String> {
     let told = orders.iter().map(|order| {
@@ -113,6 +120,7 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
         list("waiting for limits of their CAs", limited(status, now)),
         list("asked of another CA", other_cas(status)),
         paint.wrong(&list("complaints", strings(&status.complaints))),
+        paint.wrong(&list("engines out of reach", engines_away(status))),
         paint.wrong(&list("on disk", status.faults.iter().cloned().collect())),
         list("about certificates", notices),
         list("archived", archived),
@@ -373,7 +381,7 @@ mod tests {
         fixtures::held,
         observe::{HeldCertificate, Installed, Source, Wait},
         report::{CertificateStatus, ConsumerStatus, SiteStatus},
-        values::{CertificateName, ContainerName, Host, Retry},
+        values::{CertificateName, ContainerName, EngineName, Host, Retry},
     };
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -424,6 +432,10 @@ mod tests {
             sites: Vec::new(),
             consumers: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            engines_away: BTreeMap::from([(
+                EngineName::parse("blue").expect("a name"),
+                "the Docker engine at tcp://10.0.0.2:2376 can't be reached".to_owned(),
+            )]),
             under_way: Vec::new(),
             failures: vec![FailureStatus {
                 subject: Subject::Certificate(name("late.example")),

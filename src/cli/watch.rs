@@ -97,6 +97,7 @@ pub(super) async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<OwnC
             Ok(own) => return Ok(own),
             Err(error @ EngineError::Address(_)) => return Err(error.into()),
             Err(error) => report(&Event::EngineLost {
+                engine: None,
                 problem: chain(&error),
                 again_in: pause,
             }),

@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::{
+    engines::Engines,
     faults::{Concern, Faults},
     hosts::Hosts,
     ledger::LedgerKept,
@@ -17,7 +18,7 @@ use crate::{
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, chain, report},
-    values::{CertificateName, ContainerId, ContainerName, KeyedTable, Timestamp},
+    values::{CertificateName, ContainerId, ContainerName, EngineName, KeyedTable, Timestamp},
     watching::{Damping, Grace, RemovedContainers},
 };
 
@@ -33,8 +34,10 @@ pub(super) struct Facts {
     pub damping: Damping,
     /// The certificates, records and attempts.
     pub observed: Observed,
-    /// True if the engine was ever listed: before that, nothing is decided.
+    /// True if the engine without a name was ever listed: before that, nothing is decided.
     pub seen: bool,
+    /// The engines that have a name.
+    pub elsewhere: Engines,
     /// True if the certificates could ever be looked at: before that, nothing is decided, since sites without a
     /// certificate are taken off TLS.
     pub certified: bool,
@@ -105,8 +108,12 @@ impl Facts {
         let unwanted_kept = or_none(ports.records.unwanted());
         // Without it, the CAs are asked again.
         let renewals_kept = or_none(ports.records.renewals());
+        // Without it, what is there is as after the first start.
+        let known = or_none(ports.records.elsewhere());
+        let (elsewhere, bearers) = Engines::of(ports.other_engines.keys(), known);
         Self {
             snapshot: Snapshot {
+                bearers,
                 holders: kept.clone(),
                 ..Snapshot::default()
             },
@@ -125,6 +132,7 @@ impl Facts {
                 ..Observed::default()
             },
             seen: false,
+            elsewhere,
             certified: false,
             looked: now,
             faults: Faults::default(),
@@ -151,10 +159,10 @@ impl Facts {
         }
     }
 
-    /// Takes over a full list, the first after a `gap` or not.
+    /// Takes over a full list of one engine, the first after a `gap` or not.
     pub fn replace(
         &mut self,
-        mut bearers: Vec<Bearer>,
+        (engine, mut bearers): (Option<&EngineName>, Vec<Bearer>),
         own: Option<Bearer>,
         gap: bool,
         now: Timestamp,
@@ -163,8 +171,13 @@ impl Facts {
         for bearer in &bearers {
             self.removed.is_back(&bearer.id);
         }
-        self.grace.take_list(&mut self.snapshot, bearers, gap, now);
+        let list = (engine, bearers);
+        self.grace.take_list(&mut self.snapshot, list, gap, now);
         self.settle(now);
+        if let Some(engine) = engine {
+            self.elsewhere.is_seen(engine);
+            return;
+        }
         // We run in it: an engine that does not know it yet has not taken it up again.
         self.snapshot.own = own.or_else(|| self.snapshot.own.take());
         self.seen = true;
@@ -252,6 +265,13 @@ impl Facts {
         let kept = ports.records.keep_removed(&self.removed.records());
         self.removed.is_new = kept.is_err();
         self.faults.settle(Concern::Removed, kept);
+    }
+
+    /// Writes down what engines that have a name say, when that has changed.
+    pub fn keep_elsewhere(&mut self, ports: &Ports) {
+        if let Some(kept) = self.elsewhere.keep(&self.snapshot, &*ports.records) {
+            self.faults.settle(Concern::Elsewhere, kept);
+        }
     }
 
     /// True if it was seen under this name before: a container that ran under a name that Compose left behind is seen

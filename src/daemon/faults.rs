@@ -21,6 +21,8 @@ pub(super) enum Concern {
     Hosts,
     /// The record of containers that were removed.
     Removed,
+    /// The record of what engines that have a name said.
+    Elsewhere,
     /// The record of CAs that ask to be left alone.
     BusyCas,
     /// The record of what was asked of CAs that limit it.

@@ -1,6 +1,7 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
 mod busy_cas;
+mod engines;
 mod facts;
 mod faults;
 mod folders;
@@ -22,9 +23,11 @@ mod time_of_day;
 mod turn;
 mod wishes;
 
-use std::{cell::RefCell, collections::BTreeMap, convert::Infallible, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell, collections::BTreeMap, convert::Infallible, iter, rc::Rc, time::Duration,
+};
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future};
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -38,8 +41,8 @@ use crate::{
     plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, Listening, Tally, chain, listen, report},
-    values::{CertificateName, ContainerId, Timestamp},
-    watching::{self, EngineUpdate, Watched, changes},
+    values::{CertificateName, ContainerId, EngineName, Timestamp},
+    watching::{self, EngineUpdate, changes},
 };
 
 pub use notifying::{Notifying, Receiver};
@@ -51,6 +54,7 @@ pub use survey::{ForeseeError, Survey};
 use facts::Facts;
 use left_records::LeftRecords;
 use renewals::{RenewalReads, RenewalReport};
+pub(crate) use survey::FollowedEngine;
 use telling::{Told, report_failure, why};
 use templates::InUse;
 use time_of_day::TimeOfDay;
@@ -114,7 +118,8 @@ struct Loop {
     readings: JoinSet<RenewalReport>,
     left_records: LeftRecords,
     renewal_reads: RenewalReads,
-    look_again: Rc<Notify>,
+    /// Has each engine looked at again, by its name.
+    look_again: BTreeMap<Option<EngineName>, Rc<Notify>>,
     told: Told,
     /// True if only wishes of users are carried out.
     wishes_only: bool,
@@ -157,11 +162,14 @@ impl Daemon {
         let mut questions = self.questions.begin();
         let mut certificate_changes = changes(Some(self.ports.issuing.certificates.changes()));
         let mut turning = Loop::new(self);
-        let watching = watching::watch(
-            Rc::clone(&turning.daemon),
-            Rc::clone(&turning.look_again),
-            sender,
-        );
+        let each = turning.look_again.iter().map(|(engine, look_again)| {
+            let watched = FollowedEngine {
+                daemon: Rc::clone(&turning.daemon),
+                engine: engine.clone(),
+            };
+            watching::watch(Rc::new(watched), Rc::clone(look_again), sender.clone())
+        });
+        let watching = future::join_all(each);
         let board = Rc::clone(&turning.daemon.outputs.board);
         let (hangup_outputs, output_hangups) = mpsc::unbounded_channel();
         let outputs =
@@ -175,7 +183,7 @@ impl Daemon {
             let rest = wake.since(turning.daemon.ports.clock.now()).min(BREATH);
             tokio::select! {
                 () = &mut stop => break,
-                () = &mut watching => {}
+                _ = &mut watching => {}
                 Ok(()) = &mut outputs => {}
                 () = board.changed() => turning.rests_until = None,
                 Some(first) = seen.recv() => {
@@ -187,7 +195,7 @@ impl Daemon {
                 }
                 Some(()) = hangups.recv() => {
                     while hangups.try_recv().is_ok() {}
-                    turning.look_again.notify_one();
+                    turning.look_at_all_again();
                     // They end with this loop.
                     let _ = hangup_outputs.send(());
                 }
@@ -217,6 +225,7 @@ impl Daemon {
         turning.daemon.notifying.deliver_once().await;
         turning.daemon.recording.keep();
         let clean = turning.told.is_clean()
+            && turning.facts.elsewhere.lost().is_empty()
             && turning.templates.faults().is_empty()
             && !turning.has_failed();
         Ok(if clean {
@@ -250,7 +259,10 @@ impl Loop {
         let counted = Rc::clone(&tally);
         let counting = listen(move |event| counted.borrow_mut().count_event(event.name()));
         let began = daemon.ports.clock.now();
+        let others = daemon.ports.other_engines.keys().cloned().map(Some);
+        let engines = iter::once(None).chain(others);
         Self {
+            look_again: engines.map(|name| (name, Rc::default())).collect(),
             daemon: Rc::new(daemon),
             facts,
             templates,
@@ -258,7 +270,6 @@ impl Loop {
             readings: JoinSet::new(),
             left_records: LeftRecords::default(),
             renewal_reads: RenewalReads::default(),
-            look_again: Rc::new(Notify::new()),
             told: Told::default(),
             wishes_only: false,
             reading: Reading::default(),
@@ -280,10 +291,26 @@ impl Loop {
     async fn settled(mut self) -> Result<Self, EngineError> {
         let (containers, own) = self.daemon.look().await?;
         self.take(EngineUpdate::All {
+            engine: None,
             containers,
             own,
             gap: false,
         });
+        for (engine, looked) in self.daemon.look_elsewhere().await {
+            self.take(match looked {
+                Ok(containers) => EngineUpdate::All {
+                    engine: Some(engine),
+                    containers,
+                    own: None,
+                    gap: false,
+                },
+                Err(error) => EngineUpdate::Lost {
+                    engine: Some(engine),
+                    error,
+                    again_in: Duration::ZERO,
+                },
+            });
+        }
         loop {
             self.turn();
             self.leave_document();
@@ -310,6 +337,11 @@ impl Loop {
         let mut attempts = observed.attempts.iter();
         attempts.any(|(subject, attempt)| plan::is_failure(subject, attempt, desired))
             || plan::is_held_up(desired, observed, now)
+    }
+
+    /// Has everything looked at again.
+    fn look_at_all_again(&self) {
+        self.look_again.values().for_each(|each| each.notify_one());
     }
 
     /// Ends what is under way, in good order: what is done by now counts, and a try that is broken off is none that
@@ -361,16 +393,19 @@ impl Loop {
     fn take(&mut self, seen: EngineUpdate) {
         match seen {
             EngineUpdate::All {
+                engine,
                 containers,
                 own,
                 gap,
             } => {
                 report(&Event::EngineSeen {
+                    engine: engine.clone(),
                     containers: containers.len(),
                 });
                 let now = self.daemon.ports.clock.now();
-                self.tally.borrow_mut().note_engine(None);
-                self.facts.replace(containers, own, gap, now);
+                self.tally.borrow_mut().note_engine(engine.as_ref(), None);
+                let list = (engine.as_ref(), containers);
+                self.facts.replace(list, own, gap, now);
                 self.facts.look_at_disk(&self.daemon.ports);
                 self.templates.look();
                 self.facts.looked = now;
@@ -391,10 +426,23 @@ impl Loop {
             EngineUpdate::Unreadable(error) => report(&Event::Met(Remark::ContainerLeftOut {
                 problem: chain(&error),
             })),
-            EngineUpdate::Lost { error, again_in } => {
+            EngineUpdate::Lost {
+                engine,
+                error,
+                again_in,
+            } => {
                 let problem = chain(&error);
-                self.tally.borrow_mut().note_engine(Some(problem.clone()));
-                report(&Event::EngineLost { problem, again_in });
+                let noted = Some(problem.clone());
+                self.tally.borrow_mut().note_engine(engine.as_ref(), noted);
+                if let Some(engine) = engine.clone() {
+                    self.facts.elsewhere.is_lost(engine, problem.clone());
+                    self.rests_until = None;
+                }
+                report(&Event::EngineLost {
+                    engine,
+                    problem,
+                    again_in,
+                });
             }
         }
     }

@@ -1,6 +1,7 @@
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::future;
 
 use super::{
     Daemon,
@@ -13,21 +14,37 @@ use crate::{
     plan::{self, Plan},
     ports::{Clock, DiskError, Engine, EngineError},
     render::Templates,
-    report::Status,
-    values::{ContainerId, Timestamp},
+    report::{Status, chain},
+    values::{ContainerId, EngineName, Timestamp},
     watching::Watched,
 };
 
+/// One of the engines of a daemon, as it is followed.
+pub(crate) struct FollowedEngine {
+    pub daemon: Rc<Daemon>,
+    /// Its name, where it has one.
+    pub engine: Option<EngineName>,
+}
+
 #[async_trait(?Send)]
-impl Watched for Daemon {
+impl Watched for FollowedEngine {
     type Fact = Bearer;
 
     fn engine(&self) -> &dyn Engine {
-        &*self.ports.engine
+        let ports = &self.daemon.ports;
+        let other = self
+            .engine
+            .as_ref()
+            .and_then(|name| ports.other_engines.get(name));
+        &**other.unwrap_or(&ports.engine)
+    }
+
+    fn name(&self) -> Option<&EngineName> {
+        self.engine.as_ref()
     }
 
     fn clock(&self) -> &dyn Clock {
-        &*self.ports.clock
+        &*self.daemon.ports.clock
     }
 
     fn id(fact: &Bearer) -> &ContainerId {
@@ -39,22 +56,20 @@ impl Watched for Daemon {
     }
 
     fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
-        known.contains(&event.container) || self.interest().may_be_in(event.labels.keys())
+        let interest = self.daemon.interest();
+        known.contains(&event.container) || interest.may_be_in(event.labels.keys())
     }
 
     async fn look(&self) -> Result<(Vec<Bearer>, Option<Bearer>), EngineError> {
-        let mut bearers = self.ports.engine.bearers(&self.interest()).await?;
-        bearers.extend(named(&self.label_rules.names));
-        let own = match &self.own {
-            Some(id) => self.inspect(id).await?,
-            None => None,
-        };
-        Ok((bearers, own))
+        match self.engine {
+            None => self.daemon.look().await,
+            Some(_) => Ok((self.engine().bearers(&self.daemon.interest()).await?, None)),
+        }
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Bearer>, EngineError> {
-        let engine = &self.ports.engine;
-        engine.bearer(container.as_str(), &self.interest()).await
+        let interest = self.daemon.interest();
+        self.engine().bearer(container.as_str(), &interest).await
     }
 }
 
@@ -107,6 +122,31 @@ impl Daemon {
         self.label_rules.dialects.interest()
     }
 
+    /// What the engine without a name has, and the settings ask for, and our own container.
+    pub(super) async fn look(&self) -> Result<(Vec<Bearer>, Option<Bearer>), EngineError> {
+        let (engine, interest) = (&self.ports.engine, self.interest());
+        let mut bearers = engine.bearers(&interest).await?;
+        bearers.extend(named(&self.label_rules.names));
+        let own = match &self.own {
+            Some(id) => engine.bearer(id.as_str(), &interest).await?,
+            None => None,
+        };
+        Ok((bearers, own))
+    }
+
+    /// What each of the engines has that have a name, all asked at the same time.
+    pub(super) async fn look_elsewhere(
+        &self,
+    ) -> Vec<(EngineName, Result<Vec<Bearer>, EngineError>)> {
+        let interest = self.interest();
+        let others = self.ports.other_engines.iter();
+        let looks = others.map(|(name, engine)| {
+            let interest = &interest;
+            async move { (name.clone(), engine.bearers(interest).await) }
+        });
+        future::join_all(looks).await
+    }
+
     /// Everything that is known now, and what would be done; touches nothing.
     ///
     /// # Errors
@@ -118,8 +158,21 @@ impl Daemon {
         let (kept, unread) = templates::kept(&*self.ports.records);
         let templates = InUse::read(self.template_files.clone(), kept, |_| {});
         let (containers, own) = self.look().await?;
+        let elsewhere = self.look_elsewhere().await;
         let now = self.ports.clock.now();
-        facts.replace(containers, own, false, now);
+        facts.replace((None, containers), own, false, now);
+        let mut away = Vec::new();
+        for (engine, looked) in elsewhere {
+            match looked {
+                Ok(containers) => {
+                    facts.replace((Some(&engine), containers), None, false, now);
+                }
+                Err(error) => away.push(format!(
+                    "engine {engine}: {}; what it said last counts",
+                    chain(&error)
+                )),
+            }
+        }
         facts.end(now);
         facts.free_hosts(now);
         self.take_waits(&mut facts.snapshot, now);
@@ -143,6 +196,7 @@ impl Daemon {
             .into_iter()
             .chain(templates.faults().iter().cloned())
             .chain(unread)
+            .chain(away)
             .collect();
         let (snapshot, observed) = (facts.snapshot, facts.observed);
         Ok(Survey {

@@ -168,6 +168,7 @@ impl Loop {
         status.looks = self.looks;
         status.templates = self.templates.faults().clone();
         status.faults = self.facts.faults();
+        status.engines_away = self.facts.elsewhere.lost().clone();
         status.tell_life_steps(&self.life_steps_due);
         status.tell_waits(&self.facts.waiting());
         status.tell_held_up(&self.facts.snapshot, &self.daemon.label_rules);

@@ -288,7 +288,9 @@ async fn a_self_signed_certificate_is_there_at_once_beside_four_orders_that_hang
             let hosts = ["a", "b", "c", "d", "e", "f"];
             let hosts = hosts.map(|word| Host::parse(&format!("{word}.example")).unwrap());
             let names = desire::named(&hosts.into()).unwrap();
-            turning.facts.replace(vec![own, names], None, true, now);
+            turning
+                .facts
+                .replace((None, vec![own, names]), None, true, now);
             turning.turn();
             let under_way = turning.facts.observed.under_way.len();
             assert!(under_way >= 5, "{:?}", turning.facts.observed.under_way);
@@ -353,7 +355,7 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
     let mut facts = Facts::read(&ports, &Dialects::native("quaymaster"));
     let start = Timestamp::from_seconds(1_800_000_000);
     let all = vec![proxy(), app("crash", 4), app("shop", 5)];
-    facts.replace(all, Some(own()), true, start);
+    facts.replace((None, all), Some(own()), true, start);
     let hosts = ["crash.example", "shop.example"].map(|host| Host::parse(host).unwrap());
     let holders = hosts.map(|host| (host, Holder::of(&None)));
     facts.snapshot.holders = BTreeMap::from(holders).into();

@@ -51,7 +51,7 @@ impl Loop {
         self.rests_until = None;
         self.memory = Planner::default();
         self.facts.looked = now;
-        self.look_again.notify_one();
+        self.look_at_all_again();
         self.told.hurry_document(now);
     }
 }

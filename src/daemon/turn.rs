@@ -52,7 +52,7 @@ impl Loop {
         }
         if now.since(self.facts.looked) >= self.daemon.plan_rules.resync {
             self.facts.looked = now;
-            self.look_again.notify_one();
+            self.look_at_all_again();
         }
         self.look_at_releases(now);
         self.look_at_forgets(now);
@@ -105,11 +105,13 @@ impl Loop {
         self.facts.look_at_accounts(ports, desired);
         self.facts.remember_hosts(ports, desired, now);
         self.facts.keep_removed(ports);
+        self.facts.keep_elsewhere(ports);
         self.facts.keep_busy_cas(ports);
         let cas = &self.daemon.plan_rules.cas;
         self.facts.tidy_ledger(ports, cas, now);
         self.facts.keep_templates(ports, &mut self.templates);
         self.facts.observed.are_any_missed = self.facts.grace.next_end().is_some();
+        self.facts.observed.are_any_away = self.facts.elsewhere.are_any_unknown();
     }
 
     /// Begins the planned actions; reports the state of everything where there are none.

@@ -53,7 +53,7 @@ pub(super) fn assign(
     }
     wishes.sort_by_key(|(age, host, ..)| (*age, *host));
     for (_, host, claim, name) in wishes {
-        if *owners.entry(name.clone()).or_insert(claim.bearer.project()) == claim.bearer.project() {
+        if *owners.entry(name.clone()).or_insert(claim.bearer.owner()) == claim.bearer.owner() {
             assigned.insert(host.clone(), name.clone());
             continue;
         }
@@ -226,7 +226,7 @@ fn certificate_of_site<'n>(
     let is_ours = |host: &Host| {
         hosts
             .get(host)
-            .is_some_and(|held| held.project == claim.bearer.project())
+            .is_some_and(|held| held.project == claim.bearer.owner())
     };
     let is_meant = |name: &CertificateName| {
         claim

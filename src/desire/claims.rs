@@ -17,6 +17,8 @@ pub(super) struct Claim<'a> {
     pub bearer: &'a Bearer,
     pub spec: &'a SiteSpec,
     pub purpose: Purpose<'a>,
+    /// True if the bearer is on another engine, and a proxy there is to serve it.
+    pub has_proxy_beside: bool,
 }
 
 /// The purpose for which a claim asks for its host.
@@ -204,6 +206,7 @@ pub(super) fn claims<'a>(
         bearer,
         spec,
         purpose: Purpose::Certify,
+        has_proxy_beside: false,
     };
     let use_ = match bearer.name.is_settings() {
         true => Purpose::Name,

@@ -5,7 +5,7 @@ use std::path::{self, PathBuf};
 use super::{Complaint, Destination, Folder, Origin};
 use crate::{
     observe::{Bearer, MountKind, Place, SharedPath, find, locate, mount_of, source},
-    values::{ContainerName, Layout},
+    values::{ContainerName, EngineName, Layout},
 };
 
 /// Which place a path of ours is.
@@ -39,6 +39,10 @@ pub(super) enum Gap {
     Files(Vec<PathBuf>),
     /// The engine does not see what is mounted there, or makes it anew at each start.
     Unseen,
+    /// It is on another engine, which shares no folder with us.
+    Elsewhere(EngineName),
+    /// It is on another engine, which puts nothing into what the container may only read.
+    ReadOnlyElsewhere(EngineName),
 }
 
 /// The server whose files lie in a folder.
@@ -56,6 +60,9 @@ pub(super) fn ours(
     theirs: &path::Path,
     own: Option<&Bearer>,
 ) -> Result<SharedPath, Gap> {
+    if let Some(engine) = bearer.engine() {
+        return Err(Gap::Elsewhere(engine.clone()));
+    }
     let place = locate(&bearer.mounts, theirs).ok_or(Gap::NotMounted)?;
     match (own, &place) {
         (Some(own), _) => find(&own.mounts, &place, true)
@@ -98,7 +105,10 @@ fn inside(bearer: &Bearer, theirs: PathBuf, gap: Gap) -> Result<Destination, Gap
     match mount_of(&bearer.mounts, &theirs) {
         Some(mount) if mount.kind == MountKind::Private => Err(Gap::Unseen),
         // To share such a one takes the same line of Compose as ever.
-        Some(mount) if !mount.writable => Err(gap),
+        Some(mount) if !mount.writable => Err(match gap {
+            Gap::Elsewhere(engine) => Gap::ReadOnlyElsewhere(engine),
+            gap => gap,
+        }),
         _ => Ok(Destination::Inside(theirs)),
     }
 }
@@ -184,6 +194,15 @@ impl Gap {
                     mount_line(&place, bearer)
                 ),
             ),
+            Self::ReadOnlyElsewhere(engine) => (
+                format!(
+                    "its folder {folder} is mounted read-only, and the engine {engine} puts no files there"
+                ),
+                format!(
+                    "in Compose, remove `:ro` from the volume at {folder} of service {them}, or the volume"
+                ),
+            ),
+            Self::Elsewhere(engine) => afar(&engine, &folder.to_string(), &said),
             Self::Taken(holding) => taken(&holding, bearer, &folder.to_string(), us),
             Self::Files(files) => one_by_one(&files, bearer, &said),
             Self::Unseen => (
@@ -210,6 +229,25 @@ impl Gap {
         };
         said.complains(problem, remedy)
     }
+}
+
+/// The problem that a folder lies on another engine, and the remedy. What gets certificates alone can be given them by its
+/// engine; what is configured can't.
+fn afar(engine: &EngineName, folder: &str, said: &Origin) -> (String, String) {
+    let problem =
+        format!("it is on the engine {engine}, so that its folder {folder} can't be mounted here");
+    let copy = said.beside("copy");
+    let is_configured = *said.label == said.beside("kind");
+    let remedy = match is_configured {
+        true => "run a quaymaster beside it, on that machine; or let a proxy on the machine of this one serve what is there: what \
+                 publishes a port needs no proxy of its own"
+            .to_owned(),
+        false => format!(
+            "write {copy}=true to it, and give its project the right copy in the setting grants: its engine takes the files, \
+             then"
+        ),
+    };
+    (problem, remedy)
 }
 
 /// The problem that files stand where a folder is needed, and the remedy.

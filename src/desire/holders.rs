@@ -104,7 +104,7 @@ pub fn released(host: &Host, snapshot: &Snapshot, rules: &LabelRules) -> Release
     without.holders.remove(host);
     without
         .bearers
-        .retain(|_, bearer| bearer.project() != from.as_deref());
+        .retain(|_, bearer| bearer.owner() != from.as_deref());
     match (claimed(host, &without, rules), now) {
         (Some((to, bearer)), _) => Released::HandedOver {
             from,

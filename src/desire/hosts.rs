@@ -1,13 +1,16 @@
 //! Who gets a host, and what it leads to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use litemap::LiteMap;
 
 use super::{
     Complaint, LabelRules, Path, Tls,
     claims::{Claim, Purpose, claims},
-    holders, rights,
+    holders, rights, sites,
     spec::{Hsts, SiteSpec, Spec},
 };
 use crate::{
@@ -96,6 +99,7 @@ pub(super) fn resolve<'a>(
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<Host, HostDecision<'a>> {
     let mut by_host: BTreeMap<&Host, Vec<Claim<'_>>> = BTreeMap::new();
+    let proxies = proxies_elsewhere(snapshot, specs);
     let mut bearers: Vec<_> = snapshot
         .bearers
         .values()
@@ -107,9 +111,16 @@ pub(super) fn resolve<'a>(
             continue;
         };
         let may_use = may_use(bearer, spec, snapshot, rules);
+        let beside = proxies.iter().filter(|proxy| proxy.is_beside(bearer));
+        let beside: Vec<_> = beside.copied().collect();
         let sites = spec.sites.values().filter(|site| !site.spoiled);
         for site in sites.filter(|site| !site.hosts.is_empty() || !site.uses.is_empty()) {
             for (host, claim) in claims(bearer, site, complaints) {
+                let has_proxy_beside = sites::are_any_for(&beside, &claim);
+                let claim = Claim {
+                    has_proxy_beside,
+                    ..claim
+                };
                 if claim.purpose == Purpose::Use && !may_use {
                     continue;
                 }
@@ -128,6 +139,20 @@ pub(super) fn resolve<'a>(
                 decide_or_keep(host, snapshot, claims, rules, complaints)?,
             ))
         })
+        .collect()
+}
+
+/// The proxies on other engines.
+fn proxies_elsewhere<'a>(
+    snapshot: &'a Snapshot,
+    specs: &BTreeMap<&ContainerName, Spec>,
+) -> Vec<&'a Bearer> {
+    let is_proxy = |spec: &Spec| spec.kind.is_some_and(|kind| kind.proxy.is_some());
+    let proxies = specs.iter().filter(|(_, spec)| is_proxy(spec));
+    proxies
+        .filter_map(|(name, _)| snapshot.bearers.get(*name))
+        .map(Rc::as_ref)
+        .filter(|bearer| bearer.elsewhere.is_some() && bearer.removed().is_none())
         .collect()
 }
 
@@ -163,7 +188,7 @@ fn decide_or_keep<'a>(
     let is_holder =
         |project: Option<&str>| holder.is_some_and(|had| had.project.as_deref() == project);
     if let Some(mut held) = decide(host, snapshot, there, rules, complaints) {
-        away.retain(|claim| claim.bearer.project() == held.project);
+        away.retain(|claim| claim.bearer.owner() == held.project);
         if !matches!(held.content, ClaimedContent::Nothing) || !is_holder(held.project) {
             held.keep_paths(away);
             return Some(held);
@@ -179,7 +204,7 @@ fn decide_or_keep<'a>(
             None => held,
         });
     }
-    away.retain(|claim| is_holder(claim.bearer.project()));
+    away.retain(|claim| is_holder(claim.bearer.owner()));
     let held = decide(host, snapshot, away, rules, complaints)?;
     Some(HostDecision {
         is_kept: true,
@@ -208,11 +233,11 @@ fn decide<'a>(
     let oldest = refusals.oldest(&claims, snapshot)?;
     let project = match oldest.purpose {
         Purpose::Name => holder_of(host, snapshot),
-        _ => oldest.bearer.project(),
+        _ => oldest.bearer.owner(),
     };
     let (ours, others): (Vec<_>, Vec<_>) = claims
         .into_iter()
-        .partition(|claim| claim.bearer.project() == project || is_granted(claim));
+        .partition(|claim| claim.bearer.owner() == project || is_granted(claim));
     if oldest.purpose != Purpose::Name {
         refusals.refuse_other_projects(&others, &oldest, own);
     }
@@ -283,7 +308,7 @@ impl Refusals<'_> {
         let is_of_settings = |claim: &&Claim<'_>| claim.purpose == Purpose::Name;
         let may_have_it = |claim: &&Claim<'_>| {
             let is_theirs =
-                |had: &Holder| had.free || had.project.as_deref() == claim.bearer.project();
+                |had: &Holder| had.free || had.project.as_deref() == claim.bearer.owner();
             !is_of_settings(claim) && holder.is_none_or(is_theirs)
         };
         let granted = claims.first().filter(|_| self.rules.grants.is_some());
@@ -416,7 +441,7 @@ fn kept(
         "use another name, or hand this one over now: {}",
         release_line(host, own)
     );
-    if claim.bearer.project().is_some() {
+    if claim.bearer.owner().is_some() {
         let table = rights::first_line(claim.bearer, host.as_str(), rules);
         remedy.push_str(&format!("; or {table}"));
     }

@@ -441,4 +441,6 @@ fn served_by(
 }
 
 #[cfg(test)]
+mod elsewhere_tests;
+#[cfg(test)]
 pub(crate) mod tests;

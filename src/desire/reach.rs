@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Reach;
-use crate::observe::Bearer;
+use crate::observe::{Bearer, Elsewhere};
 
 /// Where we reach the ports of a proxy.
 pub(super) fn reach(bearer: &Bearer, own: Option<&Bearer>, http: u16, https: u16) -> Option<Reach> {
@@ -23,6 +23,9 @@ pub(super) fn port_from_here(
     own: Option<&Bearer>,
     port: u16,
 ) -> Option<SocketAddr> {
+    if let Some(elsewhere) = &bearer.elsewhere {
+        return from_afar(bearer, elsewhere, own, port);
+    }
     let inside = match own {
         Some(own) => address(bearer, own).or_else(|| host_of(bearer, own)),
         None => address_for_host(bearer),
@@ -80,9 +83,51 @@ fn from_here(published: SocketAddr, own: Option<&Bearer>) -> Option<SocketAddr> 
         .map(|gateway| SocketAddr::new(*gateway, published.port()))
 }
 
-/// Where `from` reaches `container`: on the host's network, each container at its own address; else on one that both are on.
+/// Where a port of a bearer on another engine is reached from a container, or from the host where there is none: at what that
+/// engine's host publishes. Only a port that is written down counts, since the engine gives others to somebody else at the next
+/// start, of which nobody here hears while it is cut off.
+fn from_afar(
+    bearer: &Bearer,
+    elsewhere: &Elsewhere,
+    from: Option<&Bearer>,
+    port: u16,
+) -> Option<SocketAddr> {
+    if bearer.is_on_host() {
+        let on_this_machine = || match from {
+            Some(from) => host_of(bearer, from),
+            None => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        };
+        let host = elsewhere.host.or_else(on_this_machine)?;
+        return Some(SocketAddr::new(host, port));
+    }
+    let published = bearer.bound.get(&port)?;
+    published.iter().find_map(|at| match elsewhere.host {
+        _ if at.port() == 0 => None,
+        Some(_) if at.ip().is_loopback() => None,
+        Some(host) if at.ip().is_unspecified() => {
+            // `0.0.0.0` is any IPv4 address, and `::` any IPv6 one.
+            (at.is_ipv4() == host.is_ipv4()).then(|| SocketAddr::new(host, at.port()))
+        }
+        Some(_) => Some(*at),
+        None => from_here(*at, from),
+    })
+}
+
+/// Where a proxy on another engine reaches a port of the bearer; none where both are on one, and where the bearer is on the
+/// engine without a name: at which address others find this machine is not known.
+pub(super) fn published(bearer: &Bearer, proxy: &Bearer, port: u16) -> Option<SocketAddr> {
+    let elsewhere = bearer.elsewhere.as_ref()?;
+    if bearer.is_beside(proxy) {
+        return None;
+    }
+    let from = Some(proxy).filter(|proxy| !proxy.is_on_host());
+    from_afar(bearer, elsewhere, from, port)
+}
+
+/// Where `from` reaches `container`: on the host's network, each container of its engine at its own address; else on one that
+/// both are on.
 pub(super) fn address(bearer: &Bearer, from: &Bearer) -> Option<IpAddr> {
-    match from.is_on_host() {
+    match from.is_on_host() && from.is_beside(bearer) {
         true => address_for_host(bearer),
         false => shared_address(bearer, from),
     }
@@ -91,7 +136,7 @@ pub(super) fn address(bearer: &Bearer, from: &Bearer) -> Option<IpAddr> {
 /// True if `from` is where it could reach the container, whether that runs or not.
 pub(super) fn is_near(bearer: &Bearer, from: &Bearer) -> bool {
     let mut endpoints = bearer.endpoints.iter();
-    match from.is_on_host() {
+    match from.is_on_host() && from.is_beside(bearer) {
         // So engines call it where there is no network.
         true => endpoints.any(|endpoint| endpoint.network != "none"),
         false => endpoints.any(|endpoint| is_on(from, &endpoint.network_id)),
@@ -101,7 +146,7 @@ pub(super) fn is_near(bearer: &Bearer, from: &Bearer) -> bool {
 /// True if quaymaster reaches a proxy's ports whenever it runs, as [`reach`] then does.
 pub(super) fn could_be_reached(bearer: &Bearer, own: Option<&Bearer>, ports: [u16; 2]) -> bool {
     let is_published = |port| bearer.bound.get(&port).is_some_and(|at| !at.is_empty());
-    own.is_none_or(|own| is_near(bearer, own))
+    own.map_or(bearer.elsewhere.is_none(), |own| is_near(bearer, own))
         || bearer.is_on_host()
         || ports.into_iter().all(is_published)
 }

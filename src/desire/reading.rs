@@ -178,6 +178,7 @@ fn is_of_consequence((old, new): &Change<'_>, rules: &LabelRules) -> bool {
             bearer.labels.clone(),
             bearer.of_image.clone(),
             bearer.mounts.clone(),
+            bearer.elsewhere.clone(),
             networks.collect::<Vec<_>>(),
         )
     };

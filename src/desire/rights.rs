@@ -6,14 +6,14 @@ use super::{
 };
 use crate::{
     observe::Bearer,
-    values::{Host, Right},
+    values::{Grants, Host, Right},
 };
 
 /// The reason why a bearer may not have what one of its labels asks for; none when it may. `said` is the label, `own`
 /// the container that we run in.
 ///
-/// Without a table, a bearer may be a proxy and get keys if it is of our own Compose project, or if we are of none;
-/// nothing is run, restarted or copied.
+/// Without a table, a bearer may be a proxy and get keys if it is of our own Compose project, or if we are of none and it
+/// is on our engine; nothing is run, restarted or copied.
 pub(super) fn refusal(
     bearer: &Bearer,
     right: Right,
@@ -21,7 +21,7 @@ pub(super) fn refusal(
     own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Option<Complaint> {
-    let project = bearer.project();
+    let project = bearer.owner();
     if let Some(grants) = &rules.grants {
         let allowed =
             project.is_some_and(|project| grants.allows(project, bearer.service(), right));
@@ -29,15 +29,20 @@ pub(super) fn refusal(
         return (!allowed)
             .then(|| said.complains(problem, line(bearer, &right.to_string(), rules)));
     }
-    let ours = own.and_then(Bearer::project);
-    let is_near = ours.is_none() || ours == project;
+    let ours = own.and_then(Bearer::owner);
+    let is_near = bearer.elsewhere.is_none() && (ours.is_none() || ours == project);
     match right {
         Right::Proxy | Right::Keys if is_near => None,
         Right::Proxy | Right::Keys => {
-            let ours = ours.unwrap_or_default();
-            let problem = format!(
-                "it is not of the Compose project {ours}, as quaymaster is, and would get keys"
-            );
+            let problem = match bearer.engine() {
+                Some(engine) => {
+                    format!("it is on the engine {engine}, and keys would leave this machine")
+                }
+                None => format!(
+                    "it is not of the Compose project {}, as quaymaster is, and would get keys",
+                    ours.unwrap_or_default()
+                ),
+            };
             Some(said.complains(problem, first_line(bearer, &right.to_string(), rules)))
         }
         Right::Exec | Right::Restart | Right::Copy => {
@@ -59,7 +64,7 @@ pub(super) fn host_refusal(
         .filter(|_| claim.purpose != Purpose::Name)?;
     let bearer = claim.bearer;
     if bearer
-        .project()
+        .owner()
         .is_some_and(|project| grants.allows_host(project, bearer.service(), host))
     {
         return None;
@@ -75,9 +80,9 @@ pub(super) fn host_refusal(
 
 /// The line of the table that would allow it.
 fn line(bearer: &Bearer, word: &str, rules: &LabelRules) -> String {
-    match (bearer.project(), &rules.grants) {
+    match (bearer.owner(), &rules.grants) {
         (Some(project), Some(grants)) => format!("write there `{}`", grants.line_with(project, word)),
-        (Some(project), None) => format!("`{project} = {word:?}`"),
+        (Some(project), None) => format!("`{} = {word:?}`", Grants::key(project)),
         (None, _) => "start it with Compose, or with the label com.docker.compose.project: the table is about projects"
             .to_owned(),
     }
@@ -86,7 +91,7 @@ fn line(bearer: &Bearer, word: &str, rules: &LabelRules) -> String {
 /// The line to write where there is no table yet.
 pub(super) fn first_line(bearer: &Bearer, word: &str, rules: &LabelRules) -> String {
     let line = line(bearer, word, rules);
-    match bearer.project() {
+    match bearer.owner() {
         Some(_) => {
             format!(
                 "write a table [grants] with the line {line}, and all else that is allowed: it counts alone then"

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     observe::{Bearer, Endpoint, Joined, SharedPath, Snapshot},
-    values::{CertificateName, ContainerName, Host},
+    values::{CertificateName, ContainerName, EngineName, Host},
 };
 
 /// Adds the host to each proxy that may serve it, and says which these are.
@@ -263,7 +263,8 @@ fn upstream(claim: &Claim<'_>, proxy: &Bearer) -> Option<SocketAddr> {
     let Purpose::Serve(port) = claim.purpose else {
         return None;
     };
-    Some(SocketAddr::new(address(claim, proxy)?, port))
+    let inside = address(claim, proxy).map(|address| SocketAddr::new(address, port));
+    inside.or_else(|| reach::published(claim.bearer, proxy, port))
 }
 
 /// The name in the engine's DNS of the bearer behind a claim, when this proxy asks: the first digits of the id of the
@@ -277,25 +278,52 @@ fn by_id(claim: &Claim<'_>, proxy: &Bearer) -> Option<Box<str>> {
     reach::knows_by_id(proxy, bearer).then(|| format!("{}:{port}", id.short()).into())
 }
 
-/// True if this proxy is to serve the claim: it is named, or none is named and they share the network that is meant.
+/// True if this proxy is to serve the claim: it is named, or none is named and they share the network that is meant. One on
+/// the engine without a name does where none beside the bearer does, as far as it reaches a port that is published; so does
+/// one on any other engine that is named.
 fn is_for(claim: &Claim<'_>, proxy: &Bearer) -> bool {
     let via = &claim.spec.via;
     let is_named =
         via.is_empty() || via.contains(proxy.name.as_str()) || via.contains(proxy.service());
-    let is_near = match &claim.spec.network {
-        Some(name) => {
-            let network = network(claim.bearer, name);
-            network.is_some_and(|endpoint| proxy.is_on_host() || is_on(proxy, &endpoint.network_id))
-        }
-        None => reach::is_near(claim.bearer, proxy),
-    };
-    is_named && is_near
+    if !is_named || is_beside(claim, proxy) {
+        return is_named;
+    }
+    // Keys go to no further machine unless a label names the proxy.
+    let may_be_elsewhere = proxy.elsewhere.is_none() || !via.is_empty();
+    may_be_elsewhere && !claim.has_proxy_beside && is_published(claim, proxy)
 }
 
-/// Where the proxy reaches the bearer behind a claim.
+/// True if a proxy is where it reaches the bearer itself: on the network that is meant.
+fn is_beside(claim: &Claim<'_>, proxy: &Bearer) -> bool {
+    match &claim.spec.network {
+        Some(name) => {
+            let network = network(claim.bearer, name);
+            let is_on_host = proxy.is_on_host() && proxy.is_beside(claim.bearer);
+            network.is_some_and(|endpoint| is_on_host || is_on(proxy, &endpoint.network_id))
+        }
+        None => reach::is_near(claim.bearer, proxy),
+    }
+}
+
+/// True if a proxy on another engine reaches what the bearer publishes, whether that runs or not.
+fn is_published(claim: &Claim<'_>, proxy: &Bearer) -> bool {
+    match claim.purpose {
+        Purpose::Serve(port) => reach::published(claim.bearer, proxy, port).is_some(),
+        _ => claim.bearer.elsewhere.is_some() && !proxy.is_beside(claim.bearer),
+    }
+}
+
+/// True if any of these proxies is to serve the claim.
+pub(super) fn are_any_for(proxies: &[&Bearer], claim: &Claim<'_>) -> bool {
+    proxies.iter().any(|proxy| is_for(claim, proxy))
+}
+
+/// Where the proxy reaches the bearer behind a claim itself.
 fn address(claim: &Claim<'_>, proxy: &Bearer) -> Option<IpAddr> {
     match &claim.spec.network {
-        Some(name) if !claim.bearer.is_on_host() => network(claim.bearer, name)?.address,
+        Some(name) if !claim.bearer.is_on_host() && is_beside(claim, proxy) => {
+            network(claim.bearer, name)?.address
+        }
         _ => reach::address(claim.bearer, proxy),
     }
 }
@@ -337,8 +365,24 @@ fn unserved(
         let remedy = format!("name one of {proxies}, on a network of its own");
         return wrong("via", &via, problem, remedy);
     }
-    let (problem, remedy) = unshared(claim.bearer, &proxies);
+    let (problem, remedy) = match (claim.bearer.engine(), claim.purpose) {
+        (Some(engine), Purpose::Serve(port)) => unpublished(engine, port, &proxies),
+        _ => unshared(claim.bearer, &proxies),
+    };
     wrong("host", host.as_str(), problem, remedy)
+}
+
+/// The reason why no proxy reaches a bearer on another engine, and the remedy.
+fn unpublished(engine: &EngineName, port: u16, proxies: &str) -> (String, String) {
+    (
+        format!(
+            "it is on the engine {engine}, and publishes its port {port} nowhere that a proxy could ask; there is {proxies}"
+        ),
+        format!(
+            "in Compose, write `ports: [\"8080:{port}\"]` to its service, with a port of that host that is free: a fixed one, \
+             and not on 127.0.0.1"
+        ),
+    )
 }
 
 /// The reason why a bearer shares no network with any of these proxies, and the remedy.

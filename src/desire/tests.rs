@@ -72,7 +72,7 @@ pub(super) fn desired(containers: impl IntoIterator<Item = Bearer>) -> Desired {
     desire(&snapshot(containers), &rules())
 }
 
-fn upstreams(site: &Site) -> BTreeSet<SocketAddr> {
+pub(super) fn upstreams(site: &Site) -> BTreeSet<SocketAddr> {
     match &site.content {
         SiteContent::Routes(routes) => routes
             .iter()

@@ -42,7 +42,7 @@ pub(super) fn give(
         for (host, certificate) in assigned {
             let is_own = hosts
                 .get(host)
-                .is_some_and(|held| held.project == bearer.project());
+                .is_some_and(|held| held.project == bearer.owner());
             if is_own && !consumer.uses.contains_key(host) {
                 let used = Use {
                     certificate: certificate.clone(),

@@ -56,5 +56,6 @@ pub(super) async fn check(
 }
 
 async fn run(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Ran, Failure> {
-    Ok(ports.engine.exec(&deploy.consumer.id, &check.words).await?)
+    let engine = ports.engine_of(&deploy.consumer.name)?;
+    Ok(engine.exec(&deploy.consumer.id, &check.words).await?)
 }

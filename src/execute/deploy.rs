@@ -10,9 +10,11 @@ use super::{
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Destination},
-    observe::{Installed, Progress, Sent},
+    observe::{Bearer, Installed, Progress, Sent},
     plan::{Deploy, Refusal, SeenAgain, TakeBack, Tell, Verdict},
-    ports::{CertificatePlace, Change, ConsumerPlace, DefaultPlace, Parcel, Ports, Spot},
+    ports::{
+        CertificatePlace, Change, ConsumerPlace, DefaultPlace, EngineError, Parcel, Ports, Spot,
+    },
     report::{Event, chain, report},
     values::{CertificateName, Timestamp},
 };
@@ -94,7 +96,8 @@ async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
     let place = place(&consumer);
     let is_signalled = consumer.running && matches!(deploy.tell, Tell::Signal(_));
     if deploy.changes_folders() {
-        send(ports, ports.folders.stage(&place, &change(deploy))?).await?;
+        let staged = ports.folders.stage(&place, &change(deploy))?;
+        send(ports, &place, staged).await?;
     }
     if consumer.running && (deploy.changes_folders() || is_signalled) {
         // One that starts reads what lies there now, which was seen to be good.
@@ -119,11 +122,16 @@ async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
 }
 
 /// Has the engine put what is for the inside of a container there, if anything is.
-async fn send(ports: &Ports, parcel: Option<Parcel>) -> Result<(), Failure> {
-    match parcel {
-        Some(parcel) => Ok(ports.engine.put(&parcel, ports.clock.now()).await?),
-        None => Ok(()),
-    }
+async fn send(
+    ports: &Ports,
+    place: &ConsumerPlace<'_>,
+    parcel: Option<Parcel>,
+) -> Result<(), Failure> {
+    let Some(parcel) = parcel else {
+        return Ok(());
+    };
+    let engine = ports.engine_of(place.consumer)?;
+    Ok(engine.put(&parcel, ports.clock.now()).await?)
 }
 
 /// Stages what is new and puts it in place, wherever that is.
@@ -133,7 +141,7 @@ async fn bring(
     change: &Change<'_>,
     record: &Installed,
 ) -> Result<(), Failure> {
-    send(ports, ports.folders.stage(place, change)?).await?;
+    send(ports, place, ports.folders.stage(place, change)?).await?;
     switch(ports, place, change, record).await
 }
 
@@ -147,7 +155,7 @@ async fn switch(
     let Some(links) = ports.folders.switch(place, change, record)? else {
         return Ok(());
     };
-    ports.engine.put(&links, ports.clock.now()).await?;
+    send(ports, place, Some(links)).await?;
     Ok(ports
         .folders
         .keep_installed(place, record, &BTreeSet::new())?)
@@ -155,7 +163,7 @@ async fn switch(
 
 /// Brings back what was there before, wherever that is.
 pub(super) async fn restore(ports: &Ports, place: &ConsumerPlace<'_>) -> Result<(), Failure> {
-    send(ports, ports.folders.take_back(place)?).await
+    send(ports, place, ports.folders.take_back(place)?).await
 }
 
 fn change(deploy: &Deploy) -> Change<'_> {
@@ -174,9 +182,18 @@ fn sent(ports: &Ports, started_at: Option<Timestamp>) -> Sent {
     }
 }
 
+/// The engine's description of a consumer now.
+pub(super) async fn inspect(
+    ports: &Ports,
+    consumer: &Consumer,
+) -> Result<Option<Bearer>, EngineError> {
+    let engine = ports.engine_of(&consumer.name)?;
+    engine.inspect(consumer.id.as_str()).await
+}
+
 /// True if the process that was reloaded has ended since, as far as the engine can be asked.
 async fn has_ended(ports: &Ports, consumer: &Consumer) -> bool {
-    match ports.engine.inspect(consumer.id.as_str()).await {
+    match inspect(ports, consumer).await {
         Ok(Some(now)) => !now.is_there() || now.started_at != consumer.started_at,
         Ok(None) => true,
         Err(_) => false,

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::Failure;
+use super::{Failure, deploy::inspect};
 use crate::{
     desire::Consumer,
     plan::Opening,
@@ -54,7 +54,7 @@ async fn keep(ports: &Ports, consumer: &Consumer, opening: &Opening) -> Result<(
 }
 
 async fn is_the_same_start(ports: &Ports, consumer: &Consumer, opening: &Opening) -> bool {
-    let seen = ports.engine.inspect(consumer.id.as_str()).await;
+    let seen = inspect(ports, consumer).await;
     matches!(seen, Ok(Some(now)) if now.is_there() && now.started_at == Some(opening.started_at))
 }
 

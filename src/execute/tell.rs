@@ -44,10 +44,11 @@ impl<'a> Addressee<'a> {
 /// Tells the consumer in this way.
 pub(super) async fn tell(ports: &Ports, whom: Addressee<'_>, how: &Tell) -> Result<(), Failure> {
     let (id, consumer) = (&whom.consumer.id, whom.consumer.name.clone());
+    let engine = ports.engine_of(&consumer)?;
     match how {
         Tell::Signal(signal) => {
             settle(ports, whom).await;
-            ports.engine.kill(id, *signal, whom.consumer.way).await?;
+            engine.kill(id, *signal, whom.consumer.way).await?;
             report(&Event::Signalled {
                 consumer,
                 signal: *signal,
@@ -55,7 +56,7 @@ pub(super) async fn tell(ports: &Ports, whom: Addressee<'_>, how: &Tell) -> Resu
         }
         Tell::Exec(words) => {
             settle(ports, whom).await;
-            let ran = ports.engine.exec(id, words).await?;
+            let ran = engine.exec(id, words).await?;
             if ran.code != 0 {
                 return Err(Failure::of_run(words, &ran));
             }
@@ -65,7 +66,7 @@ pub(super) async fn tell(ports: &Ports, whom: Addressee<'_>, how: &Tell) -> Resu
             });
         }
         Tell::Restart => {
-            ports.engine.restart(id).await?;
+            engine.restart(id).await?;
             report(&Event::Restarted { consumer });
         }
         Tell::Started | Tell::Nothing { .. } => {}

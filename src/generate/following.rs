@@ -84,7 +84,10 @@ fn tell(update: &EngineUpdate<Rc<Detail>>) {
         EngineUpdate::Unreadable(error) => report(&Event::Met(Remark::ContainerLeftOut {
             problem: chain(error),
         })),
-        EngineUpdate::Lost { error, again_in } => report(&Event::EngineLost {
+        EngineUpdate::Lost {
+            error, again_in, ..
+        } => report(&Event::EngineLost {
+            engine: None,
             problem: chain(error),
             again_in: *again_in,
         }),

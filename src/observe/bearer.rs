@@ -8,18 +8,20 @@ use std::{
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
-use super::Mount;
+use super::{Elsewhere, Mount};
 use crate::values::{ContainerId, ContainerName, Digest, Signal, Timestamp, VariableNames};
 
 /// One bearer of labels, made from a container as the engine describes it; nothing beyond this room asks what it was made
 /// from. There may be thousands: what is mostly one or two of a kind lies in a slice, since a tree makes room for eleven
 /// at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bearer {
     /// The engine's unchanging word for it.
     pub id: ContainerId,
     /// Its name, without the leading slash.
     pub name: ContainerName,
+    /// Its engine, where that is not the one without a name.
+    pub elsewhere: Option<Elsewhere>,
     /// All its labels, ours and others'.
     pub labels: LiteMap<String, String>,
     /// Those of its labels that its image has, too, with the same value, of the few of which that matters; none where
@@ -71,9 +73,11 @@ pub struct Bearer {
     /// True if its /dev/shm is one of its own, which is new and empty at each start.
     pub has_own_shm: bool,
     /// The way that a signal takes to its first process; none where nobody could look: it does not run, or is a record.
+    #[serde(skip)]
     pub way: Option<Way>,
     /// The wait of a container that comes and goes again and again: it is there all the while, and takes no traffic.
     /// The engine knows nothing of this.
+    #[serde(skip)]
     pub waits: Option<Wait>,
 }
 
@@ -111,7 +115,7 @@ pub fn times(number: u32) -> String {
 }
 
 /// When the engine starts a container again by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
     /// Never; also where the engine says nothing about it.
     #[default]
@@ -203,7 +207,7 @@ impl fmt::Debug for Detail {
 }
 
 /// The state of a container; words of newer engines are kept, not refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BearerState {
     /// Its process runs.
     Running,
@@ -219,7 +223,7 @@ pub enum BearerState {
 }
 
 /// The result of a health check; words of newer engines are kept, not refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Health {
     /// Checks pass.
     Healthy,
@@ -232,7 +236,7 @@ pub enum Health {
 }
 
 /// A container whose network another one uses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {
     /// The engine's word for it.
     pub id: ContainerId,
@@ -241,7 +245,7 @@ pub struct Joined {
 }
 
 /// A place on a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The network's name.
     pub network: String,
@@ -261,6 +265,7 @@ impl Bearer {
         Self {
             id,
             name,
+            elsewhere: None,
             labels: LiteMap::new(),
             of_image: Box::default(),
             variables: LiteMap::new(),

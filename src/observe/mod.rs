@@ -7,6 +7,7 @@ mod bearer;
 mod busy_ca;
 mod certificate;
 mod clock_gap;
+mod elsewhere;
 mod event;
 mod forget;
 mod hand_order;
@@ -42,6 +43,7 @@ pub use bearer::{
 pub use busy_ca::BusyCa;
 pub use certificate::{CertificateVersion, HeldCertificate, Shelf, Source};
 pub use clock_gap::ClockGap;
+pub use elsewhere::Elsewhere;
 pub use event::{EngineEvent, EventKind};
 pub use forget::{CertificateUser, Forget, Forgotten};
 pub use hand_order::{HandOrder, HandStage, HandTask};
@@ -118,6 +120,8 @@ pub struct Observed {
     pub wishes: BTreeMap<CertificateName, RenewalRequest>,
     /// True if any container counts as it was before a gap, since the engine has not said what it is now.
     pub are_any_missed: bool,
+    /// True if an engine that has a name is out of reach, or was not seen yet: what it said last still counts.
+    pub are_any_away: bool,
 }
 
 impl Observed {

@@ -3,8 +3,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 /// Something mounted into a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// The kind of its source.
     pub kind: MountKind,
@@ -15,7 +17,7 @@ pub struct Mount {
 }
 
 /// The kind of a mount's source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MountKind {
     /// A named or anonymous volume.
     Volume {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bearer, BearerState, Endpoint};
+use super::{Bearer, BearerState, Elsewhere, Endpoint};
 use crate::values::{ContainerId, ContainerName, Timestamp};
 
 /// A container that was removed: as much of it as says what its labels asked for.
@@ -14,6 +14,8 @@ pub struct Removed {
     pub name: ContainerName,
     /// When it was removed.
     pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elsewhere: Option<Elsewhere>,
     labels: BTreeMap<String, String>,
     #[serde(default)]
     of_image: Box<[String]>,
@@ -33,6 +35,7 @@ impl Removed {
             id: container.id.clone(),
             name: container.name.clone(),
             at,
+            elsewhere: container.elsewhere.clone(),
             labels: container.labels.clone().into_iter().collect(),
             of_image: container.of_image.clone(),
             variables: container.variables.clone().into_iter().collect(),
@@ -50,6 +53,7 @@ impl Removed {
     /// The container as it counts now: without addresses, and without what only a server has.
     pub fn bearer(&self) -> Bearer {
         Bearer {
+            elsewhere: self.elsewhere.clone(),
             labels: self.labels.clone().into_iter().collect(),
             of_image: self.of_image.clone(),
             variables: self.variables.clone().into_iter().collect(),

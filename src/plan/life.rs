@@ -56,8 +56,9 @@ pub fn lives(desired: &Desired, observed: &Observed, rules: &PlanRules, now: Tim
             lives.add(name, count, (rules.delete_after, LifeStep::Delete), now);
         }
     }
-    if observed.are_any_missed {
-        // Who counts as before a gap may be away for good, or come back with other labels: it is seen in a moment.
+    if observed.are_any_missed || observed.are_any_away {
+        // Who counts as before a gap may be away for good, or come back with other labels, and of an engine that was not
+        // seen since the start nothing may be known: it is seen later.
         lives.steps.clear();
     }
     drop_used(&mut lives.steps, desired, observed, now);

@@ -143,6 +143,19 @@ pub enum EngineError {
         /// The longest time for an answer.
         limit: Duration,
     },
+    /// The name of its host leads nowhere.
+    #[error(
+        "the host {host}, where its containers publish their ports, can't be looked up; write an address into `host` of its table"
+    )]
+    HostUnknown {
+        /// The name.
+        host: String,
+        /// The error of the look-up.
+        source: std::io::Error,
+    },
+    /// A container is on an engine that has no table any more.
+    #[error("the settings have no table [engine.{0}] any more")]
+    NotFollowed(String),
     /// The address of the engine is none.
     #[error(
         "{0:?} is no address of an engine; write unix:///var/run/docker.sock or tcp://host:port"

@@ -31,11 +31,11 @@ mod visitor;
 mod vitals;
 mod wishes;
 
-use std::{rc::Rc, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::values::Timestamp;
+use crate::values::{ContainerName, EngineName, Timestamp};
 pub use account_desk::{
     AccountDesk, AccountStatus, KeptAccount, RegisteredAccount, RegistrationOutcome, Revocation,
     Revoked, RolledOver, SeenAccount,
@@ -85,8 +85,10 @@ pub use wishes::{ObtainedPair, Wishes};
 pub struct Ports {
     /// The ports for obtaining a certificate.
     pub issuing: Issuing,
-    /// The Docker engine.
+    /// The Docker engine that has no name.
     pub engine: Rc<dyn Engine>,
+    /// The engines that have one.
+    pub other_engines: BTreeMap<EngineName, Rc<dyn Engine>>,
     /// Folders of consumers.
     pub folders: Rc<dyn ConsumerFolders>,
     /// The lists of helpers.
@@ -101,6 +103,22 @@ pub struct Ports {
     pub probe: Rc<dyn Probe>,
     /// Now, and waiting.
     pub clock: Rc<dyn Clock>,
+}
+
+impl Ports {
+    /// The engine that a container is on.
+    ///
+    /// # Errors
+    /// When it is none of those in the settings.
+    pub fn engine_of(&self, container: &ContainerName) -> Result<&dyn Engine, EngineError> {
+        let Some(name) = container.engine() else {
+            return Ok(&*self.engine);
+        };
+        let named = EngineName::parse(name).ok();
+        let engine = named.and_then(|name| self.other_engines.get(&name));
+        let engine = engine.ok_or_else(|| EngineError::NotFollowed(name.to_owned()))?;
+        Ok(&**engine)
+    }
 }
 
 /// The ports for obtaining a certificate; an engine is no part of them.

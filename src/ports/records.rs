@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::DiskError;
 use crate::{
-    observe::{BusyCa, Holder, Removed, RenewalRecord, Unwanted},
+    observe::{Bearer, BusyCa, Holder, Removed, RenewalRecord, Unwanted},
     values::{CertificateName, Host, KeyedTable},
 };
 
@@ -19,6 +19,11 @@ pub trait Records {
     fn removed(&self) -> Result<Vec<Removed>, DiskError>;
     /// Keeps these.
     fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError>;
+
+    /// The bearers of engines that have a name, as these last said.
+    fn elsewhere(&self) -> Result<Vec<Bearer>, DiskError>;
+    /// Keeps these.
+    fn keep_elsewhere(&self, bearers: &[&Bearer]) -> Result<(), DiskError>;
 
     /// The CAs that ask to be left alone, by the URLs of their directories, as they were kept.
     fn busy_cas(&self) -> Result<BTreeMap<String, BusyCa>, DiskError>;

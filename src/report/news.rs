@@ -10,7 +10,7 @@ use crate::{
     observe::{Happening, HeldCertificate, HistoryEntry, News, Subject},
     plan::Notice,
     ports::Remark,
-    values::{CertificateName, ContainerName, Digest, NewsEvent, Timestamp},
+    values::{CertificateName, ContainerName, Digest, EngineName, NewsEvent, Timestamp},
 };
 
 /// What a complaint is about.
@@ -54,8 +54,8 @@ pub fn of_waiting(container: &ContainerName) -> String {
 }
 
 /// What it is about that the engine can't be reached.
-pub fn of_engine() -> String {
-    matter("engine-lost", "")
+pub fn of_engine(engine: Option<&EngineName>) -> String {
+    matter("engine-lost", engine.map_or("", EngineName::as_str))
 }
 
 /// A word for what an event is about. It is short, and the same in the next process.
@@ -75,7 +75,7 @@ pub fn happening(event: &Event, own: Option<&ContainerName>, now: Timestamp) -> 
         Event::Template(TemplateEvent::Mended { problem }) => Some(of_template(problem)),
         Event::ConsumerRuns { consumer } => Some(of_stopped(consumer)),
         Event::WaitsOver { container } => Some(of_waiting(container)),
-        Event::EngineSeen { .. } => Some(of_engine()),
+        Event::EngineSeen { engine, .. } => Some(of_engine(engine.as_ref())),
         _ => None,
     };
     if let Some(matter) = ended {
@@ -90,7 +90,7 @@ pub fn happening(event: &Event, own: Option<&ContainerName>, now: Timestamp) -> 
         Event::Template(TemplateEvent::Broken { problem }) => of_template(problem),
         Event::ConsumerStopped { consumer } => of_stopped(consumer),
         Event::Waits { container, .. } => of_waiting(container),
-        Event::EngineLost { .. } => of_engine(),
+        Event::EngineLost { engine, .. } => of_engine(engine.as_ref()),
         _ => matter(row.name, &event.to_string()),
     };
     let news = news(event, begun, own, now);
@@ -294,10 +294,14 @@ mod tests {
             ),
             (
                 Event::EngineLost {
+                    engine: None,
                     problem: "x".to_owned(),
                     again_in: std::time::Duration::ZERO,
                 },
-                Event::EngineSeen { containers: 1 },
+                Event::EngineSeen {
+                    engine: None,
+                    containers: 1,
+                },
             ),
         ];
         for (begin, end) in pairs {

@@ -13,7 +13,7 @@ use crate::{
     desire::{Complaint, Desired, Kept, LabelRules, Route, Site, SiteContent, asked_in_vain},
     observe::{HeldCertificate, Installed, Observed, Snapshot, Subject, Wait},
     plan::{self, InForce, Notice, Plan},
-    values::{CertificateName, ContainerName, Host, Retry, Timestamp},
+    values::{CertificateName, ContainerName, EngineName, Host, Retry, Timestamp},
 };
 
 /// The state of everything after a turn: `state/status.json` holds it and `quaymaster status` prints it.
@@ -42,6 +42,9 @@ pub struct Status {
     /// Files of the user's own.
     #[serde(default)]
     pub outputs: BTreeMap<String, OutputStatus>,
+    /// Engines that have a name and are out of reach, and why: what they said last counts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub engines_away: BTreeMap<EngineName, String>,
     /// The actions that run now.
     pub under_way: Vec<String>,
     /// Failures after which an action will be tried again.
@@ -309,6 +312,7 @@ impl Status {
             sites: sites(desired, observed),
             consumers: consumers(desired, observed),
             outputs: BTreeMap::new(),
+            engines_away: BTreeMap::new(),
             under_way: observed.under_way.iter().map(subject).collect(),
             failures: failures(desired, observed),
             limited: limited(plan),

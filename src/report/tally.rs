@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     observe::Subject,
-    values::{FileName, Retry},
+    values::{EngineName, FileName, Retry},
 };
 
 /// The upper bounds of the parts into which turns are counted by how long they took, in seconds: a turn that takes more
@@ -28,6 +28,8 @@ pub struct Tally {
     pub is_engine_followed: bool,
     /// The reason why it is not, once it is known.
     pub engine_problem: Option<String>,
+    /// Engines that have a name: none while one is followed, else the reason why it is not.
+    pub other_engines: BTreeMap<EngineName, Option<String>>,
 }
 
 impl Tally {
@@ -60,10 +62,23 @@ impl Tally {
         self.rendered_bytes += bytes.sum::<u64>();
     }
 
-    /// Notes that the engine is followed, or why it is not.
-    pub fn note_engine(&mut self, problem: Option<String>) {
-        self.is_engine_followed = problem.is_none();
-        self.engine_problem = problem;
+    /// Notes that an engine is followed, or why it is not.
+    pub fn note_engine(&mut self, engine: Option<&EngineName>, problem: Option<String>) {
+        match engine {
+            Some(engine) => drop(self.other_engines.insert(engine.clone(), problem)),
+            None => {
+                self.is_engine_followed = problem.is_none();
+                self.engine_problem = problem;
+            }
+        }
+    }
+
+    /// Engines that can't be followed now, each with the reason.
+    pub fn engines_away(&self) -> Vec<String> {
+        let problems = self.other_engines.iter();
+        problems
+            .filter_map(|(engine, problem)| Some(format!("{engine}: {}", problem.as_ref()?)))
+            .collect()
     }
 
     /// Counts a turn that took so long.

@@ -6,6 +6,7 @@
 mod cas;
 mod dialects;
 mod dns;
+mod engines;
 mod notify;
 mod outputs;
 mod table;
@@ -22,14 +23,17 @@ use thiserror::Error;
 
 use crate::values::{
     Block, CaTable, CaTableError, CertificateName, ChallengeType, DnsName, DnsTable, DnsTableError,
-    FallbackRule, Grants, Host, Issuers, KeyAccess, KeyType, MetricSet, NotifyTable,
-    NotifyTableError, Output, OutputError, Profile, VariableNames, nearest,
+    EngineName, EngineSettings, EngineTableError, FallbackRule, Grants, Host, Issuers, KeyAccess,
+    KeyType, MetricSet, NotifyTable, NotifyTableError, Output, OutputError, Profile, VariableNames,
+    nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
 pub use dialects::DialectTables;
 pub use dns::DNS_SETTINGS;
 use dns::WrittenDns;
+pub use engines::ENGINE_SETTINGS;
+use engines::WrittenEngines;
 pub use notify::NOTIFY_SETTINGS;
 use notify::WrittenNotify;
 pub use outputs::OUTPUT_SETTINGS;
@@ -42,6 +46,8 @@ use table::{SECRET_TABLES, TABLE};
 pub struct Settings {
     /// Where the Docker API is.
     pub engine: Option<String>,
+    /// The tables `[engine.NAME]`: further engines.
+    pub engines: BTreeMap<EngineName, EngineSettings>,
     /// The folder of certificates, if it was named.
     pub certificates: Option<PathBuf>,
     /// The private folder.
@@ -166,6 +172,9 @@ pub enum SettingsError {
     /// A table of a way to set records that is none.
     #[error(transparent)]
     Dns(#[from] DnsTableError),
+    /// A table of a further engine that is none.
+    #[error(transparent)]
+    Engine(#[from] EngineTableError),
     /// A table of a receiver that is none.
     #[error(transparent)]
     Notify(#[from] NotifyTableError),
@@ -202,6 +211,7 @@ impl Settings {
         // Before the setting that names one of them.
         settings.cas = cas::read(file.cas, &written.environment)?;
         settings.dns_tables = dns::read(file.dns, &written.environment)?;
+        settings.engines = engines::read(file.engines, &written.environment)?;
         settings.notify = notify::read(file.notify, &written.environment)?;
         settings.dialect_tables = dialects::read(file.dialects, &written.environment);
         settings.outputs = outputs::read(file.outputs, &written.environment)?;
@@ -240,6 +250,7 @@ impl Settings {
     fn unread() -> Self {
         Self {
             engine: None,
+            engines: BTreeMap::new(),
             certificates: None,
             state: PathBuf::new(),
             webroot: None,
@@ -318,6 +329,7 @@ struct FileValues {
     values: BTreeMap<String, Written>,
     cas: WrittenCas,
     dns: WrittenDns,
+    engines: WrittenEngines,
     notify: WrittenNotify,
     dialects: DialectTables,
     outputs: WrittenOutputs,
@@ -328,6 +340,9 @@ const CA: &str = "ca";
 /// The setting beside which there are tables `[dns.NAME]`, and what it is called in the file then.
 const DNS: &str = "dns";
 const DNS_DEFAULT: &str = "default";
+/// The setting beside which there are tables `[engine.NAME]`, and what it is called in the file then.
+const ENGINE: &str = "engine";
+const ENGINE_DEFAULT: &str = "default";
 /// The setting beside which there are tables `[dialects.NAME]`, and what it is called in the file then.
 const DIALECTS: &str = "dialects";
 const ORDER: &str = "order";
@@ -367,6 +382,10 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsE
             }
             toml::Value::Table(table) if row.name == DNS => {
                 read_dns(table, &origin, &mut read)?;
+                continue;
+            }
+            toml::Value::Table(table) if row.name == ENGINE => {
+                read_engines(table, &origin, &mut read)?;
                 continue;
             }
             toml::Value::Table(table) if row.name == DIALECTS => {
@@ -417,6 +436,33 @@ fn read_dns(table: toml::Table, origin: &str, read: &mut FileValues) -> Result<(
             _ => {
                 let what = "the one that is used where no label says";
                 return Err(no_table(&origin, DNS, &name, DNS_DEFAULT, what));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The tables of further engines, and the one without a name: TOML does not let `engine` be a text beside them.
+fn read_engines(
+    table: toml::Table,
+    origin: &str,
+    read: &mut FileValues,
+) -> Result<(), SettingsError> {
+    for (name, value) in table {
+        let origin = format!("{origin}.{name}");
+        match value {
+            toml::Value::Table(table) => {
+                let engine = engines::of_file(table, &origin)?;
+                read.engines.insert(name, engine);
+            }
+            value if name == ENGINE_DEFAULT => {
+                let value = scalar(value, &origin)?;
+                let written = Written { origin, value };
+                read.values.insert(ENGINE.to_owned(), written);
+            }
+            _ => {
+                let what = "the one without a name";
+                return Err(no_table(&origin, ENGINE, &name, ENGINE_DEFAULT, what));
             }
         }
     }
@@ -486,6 +532,7 @@ fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
             && name.as_str() != "QUAYMASTER_CONFIG"
             && !cas::is_variable(name)
             && !dns::is_variable(name)
+            && !engines::is_variable(name)
             && !notify::is_variable(name)
             && !dialects::is_variable(name)
             && !outputs::is_variable(name)

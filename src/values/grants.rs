@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
     str::FromStr,
@@ -6,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{Host, HostError};
+use super::{EngineName, Host, HostError};
 
 /// A right of containers other than to claim hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,7 +88,9 @@ pub enum GrantsError {
     #[error("{0} must be a text in quotes, such as \"shop.example proxy\"")]
     NoText(String),
     /// A key that is no project.
-    #[error("{0:?} is no Compose project or project/service")]
+    #[error(
+        "{0:?} is no Compose project or project/service; on another engine, write \"project@engine\""
+    )]
     Key(String),
     /// A word that is neither a host nor a right.
     #[error("{0:?} is no right; write {known}, or hosts such as *.shop.example", known = Right::WORDS.map(|(word, _)| word).join(", "))]
@@ -136,7 +139,16 @@ impl Grants {
             .0
             .get(project)
             .map_or("", |granted| granted.written.as_str());
-        format!("{project} = {:?}", format!("{written} {word}").trim_start())
+        let words = format!("{written} {word}");
+        format!("{} = {:?}", Self::key(project), words.trim_start())
+    }
+
+    /// A project as TOML has it before the `=`.
+    pub fn key(project: &str) -> Cow<'_, str> {
+        match project.contains(['@', '.']) {
+            true => format!("{project:?}").into(),
+            false => project.into(),
+        }
     }
 
     fn of(&self, project: &str, service: &str) -> impl Iterator<Item = &Granted> {
@@ -172,7 +184,14 @@ fn checked(key: String) -> Result<String, GrantsError> {
     let (project, service) = key
         .split_once('/')
         .map_or((key.as_str(), None), |(one, other)| (one, Some(other)));
-    match plain(project) && service.is_none_or(plain) {
+    // Where the engine has a name, those that are of no project there are called by that alone.
+    let is_owner = match project.split_once('@') {
+        Some((project, engine)) => {
+            (project.is_empty() || plain(project)) && EngineName::parse(engine).is_ok()
+        }
+        None => plain(project),
+    };
+    match is_owner && service.is_none_or(plain) {
         true => Ok(key),
         false => Err(GrantsError::Key(key)),
     }
@@ -250,6 +269,27 @@ mod tests {
             grants.line_with("new", "new.example"),
             r#"new = "new.example""#
         );
+    }
+
+    #[test]
+    fn projects_of_another_engine_have_its_name_behind_theirs() {
+        let text =
+            "\"shop@blue\" = \"shop.example\"\n\"shop@blue/web\" = \"keys\"\n\"@blue\" = \"exec\"";
+        let grants = Grants::parse(text).unwrap();
+        let host = Host::parse("shop.example").unwrap();
+        assert!(grants.allows_host("shop@blue", "web", &host));
+        assert!(!grants.allows_host("shop", "web", &host));
+        assert!(grants.allows("shop@blue", "web", Right::Keys));
+        assert!(grants.allows("@blue", "web", Right::Exec));
+        let line = grants.line_with("shop@blue", "proxy");
+        assert_eq!(line, r#""shop@blue" = "shop.example proxy""#);
+        assert!(Grants::parse(&line).is_ok());
+        for key in ["shop@", "shop@Blue", "a b@blue", "@"] {
+            assert!(
+                Grants::parse(&format!("{key:?} = \"keys\"")).is_err(),
+                "{key}"
+            );
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod dns_name;
 mod dns_names;
 mod dns_settings;
 mod email;
+mod engine_settings;
 mod external_account;
 mod fallback_rule;
 mod grants;
@@ -54,6 +55,7 @@ pub use dns_settings::{
     DNS_PROVIDERS, DnsProvider, DnsSecret, DnsSettings, DnsTable, DnsTableError, TsigAlgorithm,
 };
 pub use email::email;
+pub use engine_settings::{EngineName, EngineSettings, EngineTableError};
 pub use external_account::{ExternalAccount, MacAlgorithm};
 pub use fallback_rule::{FallbackRule, FallbackRuleError};
 pub use grants::{Grants, GrantsError, Right};

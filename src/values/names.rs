@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use super::Host;
+use super::{EngineName, Host};
 
 /// A word that can't be used as a name of ours, because it could lead out of a folder or hide in it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -24,8 +24,19 @@ fn component(word: String) -> Result<String, NameError> {
     }
 }
 
+/// A container's name as its engine has it, or followed by `@` and the name of that engine: no container is called so.
+fn container(word: String) -> Result<String, NameError> {
+    let Some((name, engine)) = word.split_once('@') else {
+        return component(word);
+    };
+    match (component(name.to_owned()), EngineName::parse(engine)) {
+        (Ok(_), Ok(_)) if word.len() <= 255 => Ok(word),
+        _ => Err(NameError(word)),
+    }
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $read:ident) => {
         $(#[$doc])*
         ///
         /// Copies share one text: with thousands of containers, each name stands in a dozen places.
@@ -39,7 +50,7 @@ macro_rules! name {
             /// # Errors
             /// When it is empty, hidden, too long, or has characters that mean something to a path.
             pub fn parse(word: impl Into<String>) -> Result<Self, NameError> {
-                component(word.into()).map(|word| Self(word.into()))
+                $read(word.into()).map(|word| Self(word.into()))
             }
 
             /// The name itself.
@@ -84,19 +95,19 @@ macro_rules! name {
 
 name! {
     /// A certificate's name on disk: the folder in `live/`.
-    CertificateName
+    CertificateName, component
 }
 name! {
-    /// A container's name, without Docker's leading slash.
-    ContainerName
+    /// A container's name, without Docker's leading slash; one on another engine is followed by `@` and that engine's name.
+    ContainerName, container
 }
 name! {
     /// The engine's own, unchanging word for a container.
-    ContainerId
+    ContainerId, component
 }
 name! {
     /// A file in a consumer's folder.
-    FileName
+    FileName, component
 }
 
 impl ContainerName {
@@ -104,6 +115,16 @@ impl ContainerName {
     /// digit.
     pub fn of_settings() -> Self {
         Self("_settings".into())
+    }
+
+    /// The same name on another engine.
+    pub fn on(&self, engine: &EngineName) -> Self {
+        Self(format!("{self}@{engine}").into())
+    }
+
+    /// The engine that it is on; none where that is the one without a name.
+    pub fn engine(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(_, engine)| engine)
     }
 
     /// True if it is the settings, and no container.
@@ -150,5 +171,22 @@ mod tests {
         ] {
             assert_eq!(FileName::parse(word).map(String::from), Ok(word.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_container_of_another_engine_has_that_one_in_its_name() {
+        let engine = EngineName::parse("blue").expect("a name");
+        let name = ContainerName::parse("stack_proxy_1")
+            .expect("a name")
+            .on(&engine);
+        assert_eq!(
+            (name.as_str(), name.engine()),
+            ("stack_proxy_1@blue", Some("blue"))
+        );
+        assert_eq!(ContainerName::parse(name.as_str()), Ok(name));
+        for word in ["@blue", "web@", "web@Blue", "web@a@b", "web@../a"] {
+            assert!(ContainerName::parse(word).is_err(), "{word}");
+        }
+        assert!(FileName::parse("web@blue").is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     desire::Desired,
     observe::{Bearer, Endpoint, Snapshot},
-    values::{ContainerId, ContainerName, Timestamp},
+    values::{ContainerId, ContainerName, EngineName, Timestamp},
 };
 
 /// Time that a container that vanished during a gap still counts as it was. An engine that restarts stops and starts
@@ -35,13 +35,13 @@ struct Missed {
 }
 
 impl Grace {
-    /// Takes over a full list. After a gap, those who are missed in it keep counting as they were from `now` on; without
+    /// Takes over a full list of one engine. After a gap, those who are missed in it keep counting as they were from `now` on; without
     /// one their going was seen, and only those whose grace runs already go on. A name that somebody else bears has
     /// found its successor.
     pub fn take_list(
         &mut self,
         snapshot: &mut Snapshot,
-        list: Vec<Bearer>,
+        (engine, list): (Option<&EngineName>, Vec<Bearer>),
         gap: bool,
         now: Timestamp,
     ) {
@@ -53,8 +53,14 @@ impl Grace {
             .into_iter()
             .map(|bearer| (bearer.name.clone(), Rc::new(bearer)))
             .collect();
-        let before = mem::take(&mut self.missed);
+        let mut before = mem::take(&mut self.missed);
         for (name, known) in &mem::take(&mut snapshot.bearers) {
+            if known.engine() != engine {
+                let missed = before.remove_entry(&known.id);
+                self.missed.extend(missed);
+                listed.insert(name.clone(), Rc::clone(known));
+                continue;
+            }
             let running = before.get(&known.id).map(|missed| missed.until);
             let seen = names.get(&known.id).and_then(|name| listed.get(name));
             let has_returned = seen.is_some_and(|bearer| bearer.is_there());
@@ -236,7 +242,7 @@ mod tests {
         let (mut grace, mut snapshot) = (Grace::default(), Snapshot::default());
         grace.take_list(
             &mut snapshot,
-            vec![proxy(), shop(), container("blog", 5)],
+            (None, vec![proxy(), shop(), container("blog", 5)]),
             true,
             START,
         );
@@ -245,7 +251,7 @@ mod tests {
             None,
             "nothing was known before the first list"
         );
-        grace.take_list(&mut snapshot, list, true, START);
+        grace.take_list(&mut snapshot, (None, list), true, START);
         (grace, snapshot)
     }
 
@@ -288,7 +294,7 @@ mod tests {
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
         grace.take_list(
             &mut snapshot,
-            vec![proxy(), back(), container("blog", 5)],
+            (None, vec![proxy(), back(), container("blog", 5)]),
             true,
             at(10),
         );
@@ -337,12 +343,12 @@ mod tests {
     #[test]
     fn a_look_without_a_gap_begins_no_grace_and_ends_none() {
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), shop()]);
-        grace.take_list(&mut snapshot, vec![proxy()], false, at(10));
+        grace.take_list(&mut snapshot, (None, vec![proxy()]), false, at(10));
         assert_eq!(
             (told(&snapshot), grace.next_end()),
             (vec!["blog".into(), "proxy".into()], Some(at(30)))
         );
-        grace.take_list(&mut snapshot, vec![proxy()], true, at(20));
+        grace.take_list(&mut snapshot, (None, vec![proxy()]), true, at(20));
         assert_eq!(
             grace.next_end(),
             Some(at(30)),
@@ -368,8 +374,8 @@ mod tests {
     #[test]
     fn what_had_ended_before_the_gap_is_not_missed() {
         let (mut grace, mut snapshot) = (Grace::default(), Snapshot::default());
-        grace.take_list(&mut snapshot, vec![exited(shop())], true, START);
-        grace.take_list(&mut snapshot, vec![], true, START);
+        grace.take_list(&mut snapshot, (None, vec![exited(shop())]), true, START);
+        grace.take_list(&mut snapshot, (None, vec![]), true, START);
         assert_eq!((told(&snapshot).len(), grace.next_end()), (0, None));
     }
 

@@ -27,7 +27,7 @@ pub(crate) use removed::RemovedContainers;
 use crate::{
     observe::{Bearer, EngineEvent, EventKind},
     ports::{Clock, DiskError, Engine, EngineError},
-    values::ContainerId,
+    values::{ContainerId, EngineName},
 };
 
 /// The first pause after the engine was lost, doubled each time up to the longest.
@@ -46,6 +46,8 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 pub(crate) enum EngineUpdate<F = Bearer> {
     /// Everything that concerns us; after a gap in which anything may have happened, or not.
     All {
+        /// The engine's name, where it has one.
+        engine: Option<EngineName>,
         containers: Vec<F>,
         own: Option<F>,
         gap: bool,
@@ -60,6 +62,7 @@ pub(crate) enum EngineUpdate<F = Bearer> {
     Unreadable(EngineError),
     /// The engine can't be asked.
     Lost {
+        engine: Option<EngineName>,
         error: EngineError,
         again_in: Duration,
     },
@@ -72,6 +75,10 @@ pub(crate) trait Watched {
     type Fact;
 
     fn engine(&self) -> &dyn Engine;
+    /// The name of that engine, where it has one.
+    fn name(&self) -> Option<&EngineName> {
+        None
+    }
     fn clock(&self) -> &dyn Clock;
     /// Which container a fact is about.
     fn id(fact: &Self::Fact) -> &ContainerId;
@@ -103,6 +110,7 @@ pub(crate) async fn watch<W: Watched>(
         }
         // Nobody listens any more only when the loop ends, and this future with it.
         let _ = seen.send(EngineUpdate::Lost {
+            engine: watched.name().cloned(),
             error,
             again_in: pause,
         });
@@ -200,6 +208,7 @@ impl<W: Watched> Following<'_, W> {
             self.remember_joined(fact);
         }
         let _ = self.seen.send(EngineUpdate::All {
+            engine: self.watched.name().cloned(),
             containers,
             own,
             gap,

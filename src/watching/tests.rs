@@ -10,7 +10,7 @@ use tokio::{
 use super::*;
 use crate::{
     adapters::disk::Folders,
-    daemon::{Daemon, tests::daemon_in},
+    daemon::{Daemon, FollowedEngine, tests::daemon_in},
     desire::tests::container,
     observe::{Interest, Joined, Way},
     ports::{Parcel, Ran},
@@ -114,7 +114,11 @@ async fn watched(
 ) -> Vec<EngineUpdate> {
     let look_again = Rc::new(Notify::new());
     let (sender, mut receiver) = mpsc::unbounded_channel();
-    let watching = watch(daemon(Rc::clone(engine)), Rc::clone(&look_again), sender);
+    let watched = FollowedEngine {
+        daemon: daemon(Rc::clone(engine)),
+        engine: None,
+    };
+    let watching = watch(Rc::new(watched), Rc::clone(&look_again), sender);
     let both = async { tokio::join!(watching, meanwhile(&look_again)) };
     timeout(length, both)
         .await

@@ -160,6 +160,7 @@ fn tables_are_printed_one_or_all_in_each_format() {
             "commands",
             "dialects",
             "dns-providers",
+            "engine-settings",
             "dns-settings",
             "exits",
             "filters",

@@ -21,6 +21,7 @@ const PLACES: &[(&str, &str, &str)] = &[
     ("docs/reference.md", "## Labels of other tools", "dialects"),
     ("docs/reference.md", "## Metrics", "metrics"),
     ("docs/cas.md", "## A CA of your own", "ca-settings"),
+    ("docs/engines.md", "## Keys of the table", "engine-settings"),
     ("docs/dns.md", "## Keys of the table", "dns-settings"),
     ("docs/dns.md", "## Providers", "dns-providers"),
     (

@@ -18,6 +18,7 @@
 //! state/deployed/CONSUMER/inside.json             what was put inside its container, where the engine does that
 //! state/hosts.json                                which project has which host, longer than its containers live
 //! state/removed.json                              containers that were removed some minutes ago, for their sites
+//! state/elsewhere.json                            what engines that have a name last said of their containers
 //! state/unwanted.json                             for how long nobody has wanted certificates that we obtained
 //! state/busy-cas.json                             CAs that ask to be left alone, and until when
 //! state/renewals.json                             what CAs said about renewals, and when each is asked again
@@ -79,6 +80,7 @@ mod wishes;
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -201,7 +203,7 @@ impl Folders {
         }
     }
 
-    /// All ports: these folders are each of those that keep something, and the others are given.
+    /// All ports: these folders are each of those that keep something, and the others are given. There is one engine.
     pub fn ports(
         self: Rc<Self>,
         authorities: Rc<dyn Authorities>,
@@ -215,6 +217,7 @@ impl Folders {
                 .clone()
                 .issuing(authorities, &probe, &clock, (resolver, visitor)),
             engine,
+            other_engines: BTreeMap::new(),
             folders: self.clone(),
             lists: self.clone(),
             records: self.clone(),

@@ -1,5 +1,5 @@
 //! `state/hosts.json`: which project has which host; `state/removed.json`: containers that were removed some minutes
-//! ago; `state/busy-cas.json`: CAs that ask to be left alone; `state/unwanted.json`: for how long nobody has
+//! ago; `state/elsewhere.json`: what engines that have a name last said of their containers; `state/busy-cas.json`: CAs that ask to be left alone; `state/unwanted.json`: for how long nobody has
 //! wanted certificates; `state/renewals.json`: what CAs said about renewals; `state/templates.json`: the user's templates that are in use,
 //! whatever lies in their folder by now.
 
@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use super::{Folders, state::read_json};
 use crate::{
-    observe::{BusyCa, Holder, Removed, RenewalRecord, Unwanted},
+    observe::{Bearer, BusyCa, Holder, Removed, RenewalRecord, Unwanted},
     ports::{DiskError, GoodTemplates, Records},
     values::{CertificateName, Host, KeyedTable},
 };
 
 const HOSTS: &str = "hosts.json";
 const REMOVED: &str = "removed.json";
+const ELSEWHERE: &str = "elsewhere.json";
 const BUSY_CAS: &str = "busy-cas.json";
 const UNWANTED: &str = "unwanted.json";
 const RENEWALS: &str = "renewals.json";
@@ -34,6 +35,14 @@ impl Records for Folders {
 
     fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError> {
         self.write_json(&self.state.join(REMOVED), &removed)
+    }
+
+    fn elsewhere(&self) -> Result<Vec<Bearer>, DiskError> {
+        Ok(read_json(&self.state.join(ELSEWHERE))?.unwrap_or_default())
+    }
+
+    fn keep_elsewhere(&self, bearers: &[&Bearer]) -> Result<(), DiskError> {
+        self.write_json(&self.state.join(ELSEWHERE), &bearers)
     }
 
     fn busy_cas(&self) -> Result<BTreeMap<String, BusyCa>, DiskError> {

@@ -42,6 +42,7 @@ pub(super) fn bearer(read: Inspected) -> Result<Bearer, String> {
     Ok(Bearer {
         id: ContainerId::parse(id).map_err(|error| error.to_string())?,
         name: ContainerName::parse(name).map_err(|error| error.to_string())?,
+        elsewhere: None,
         labels: config.labels.into_iter().collect(),
         of_image: Box::default(),
         variables: LiteMap::new(),
@@ -239,6 +240,7 @@ pub(super) mod tests {
             )
             .unwrap(),
             name: ContainerName::parse("quaymaster-test-rec-17103-m").unwrap(),
+            elsewhere: None,
             labels: LiteMap::from_iter([("quaymaster.host".into(), "a.example".into())]),
             of_image: Box::default(),
             variables: LiteMap::new(),

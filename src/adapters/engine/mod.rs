@@ -14,6 +14,7 @@ mod first_process;
 mod images;
 mod meaning;
 mod network;
+mod other;
 mod own;
 mod recorded;
 mod schema;
@@ -32,6 +33,7 @@ use http::header;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub use address::TlsFiles;
+pub use other::OtherEngine;
 pub use own::{Clue, Doubt, Mounted, OwnContainer, OwnProcess, first_process_words, own_container};
 pub use recorded::RecordedEngine;
 

@@ -62,6 +62,14 @@ impl Transport {
         matches!(self.target, Target::Unix(_))
     }
 
+    /// The host of an engine that is on another machine, as far as its address shows.
+    pub(super) fn remote_host(&self) -> Option<&str> {
+        match &self.target {
+            Target::Unix(_) => None,
+            Target::Tcp(authority, _) | Target::Tls(authority, ..) => Some(bare_host(authority)),
+        }
+    }
+
     /// Sends a request and waits for the headers of its answer; without a limit of its own. The connection ends with
     /// the answer's body, read or dropped.
     pub(super) async fn send<B>(

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::apart;
 use crate::{
     adapters::engine::{DockerEngine, OwnProcess, own_container},
-    cli::Call,
+    cli::{Call, Failure, setup},
     observe::{Bearer, Way},
     ports::{Engine, EngineError},
     report::{Findings, chain, explain::rough},
@@ -11,6 +11,7 @@ use crate::{
 };
 
 const ABOUT: &str = "engine";
+const ELSEWHERE: &str = "engines elsewhere";
 
 /// A container or image that can't be: ids are digests, and no digest is known that is nothing but noughts.
 const NOBODY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -62,6 +63,37 @@ pub(super) async fn look(
     images(engine, told).await;
     kill(engine, told).await;
     list.is_ok()
+}
+
+/// Looks whether the engines answer that have a name, and where their published ports are reached.
+pub(super) async fn elsewhere(call: &Call, told: &mut Findings) -> Result<(), Failure> {
+    for (name, engine) in setup::other_engines(&call.settings)? {
+        let seen = async {
+            let version = engine.version().await?;
+            let host = engine.host().await?;
+            let bearers = engine.bearers(&call.dialects.interest()).await?;
+            Ok::<_, EngineError>((version, host, bearers.len()))
+        };
+        match seen.await {
+            Ok((version, host, bearers)) => {
+                let host = host.map_or_else(|| "this machine".to_owned(), |host| host.to_string());
+                told.ok(
+                    ELSEWHERE,
+                    format!(
+                        "{name}: {version}; {bearers} containers bear our labels, and are reached at {host} by the ports that they \
+                         publish"
+                    ),
+                );
+            }
+            Err(error) => told.problem(
+                ELSEWHERE,
+                format!("{name}: {}", chain(&error)),
+                "look at the table's address and tls, and whether the way there is open; until then, what that engine said last \
+                 counts",
+            ),
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the labels of images can be separated from those of containers. Nothing fails where they can't.

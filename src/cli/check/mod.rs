@@ -85,6 +85,7 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
         false => engine::own(call, &docker, told).await,
         true => None,
     };
+    engine::elsewhere(call, told).await?;
     let (daemon, disk) = setup::reader(call, docker.clone(), own.as_ref())?;
     folders::ours(call, &daemon, own.as_ref(), told);
     running(setup::works(call, &disk, now)?, told);

@@ -14,13 +14,16 @@ use crate::{
     observe::{HeldCertificate, PartName, Subject, Wait},
     plan::Notice,
     ports::{Remark, events},
-    values::{CertificateName, ContainerName, Host, Signal, Timestamp},
+    values::{CertificateName, ContainerName, EngineName, Host, Signal, Timestamp},
 };
 
 pub use order_stage::OrderStage;
 pub use template::TemplateEvent;
 pub(crate) use words::named;
-use words::{clock_set, listed, next_try, place, refused, rendered, said_why, seconds, still_held};
+use words::{
+    clock_set, listed, next_try, of_engine, place, refused, rendered, said_why, seconds,
+    still_held, the_engine,
+};
 
 events! {
     /// Something worth a report. Each has a name that stays, for whoever reads logs by machine, and words for people.
@@ -45,18 +48,27 @@ events! {
 
     /// The engine was listed.
     EngineSeen {
+        /// Its name, where it has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        engine: Option<EngineName>,
         /// Number of containers that bear our labels.
         containers: usize,
-    } => "engine-seen", Level::INFO, ("the engine is seen; {containers} containers bear our labels");
+    } => "engine-seen", Level::INFO, ("{} is seen; {containers} containers bear our labels", the_engine(engine.as_ref()));
 
     /// The engine can't be asked; what was known stays.
     EngineLost {
+        /// Its name, where it has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        engine: Option<EngineName>,
         /// The reason.
         problem: String,
         /// When it is asked again.
         #[serde(serialize_with = "seconds")]
         again_in: Duration,
-    } => "engine-lost", Level::ERROR, ("{problem}; everything stays as it is, trying again in {again_in:.1?}");
+    } => "engine-lost", Level::ERROR, (
+        "{}{problem}; everything stays as it is, trying again in {again_in:.1?}",
+        of_engine(engine.as_ref())
+    );
 
     /// Containers that were there before the engine could not be seen, and are not there now.
     Missed {

@@ -7,7 +7,7 @@ use serde::Serializer;
 
 use crate::{
     observe::{PartName, Subject},
-    values::{ContainerName, Timestamp},
+    values::{ContainerName, EngineName, Timestamp},
 };
 
 /// Where the program works.
@@ -16,6 +16,19 @@ pub(super) fn place(own: Option<&ContainerName>) -> String {
         || "on the host".to_owned(),
         |own| format!("in container {own}"),
     )
+}
+
+/// An engine, at the beginning of a sentence.
+pub(super) fn the_engine(name: Option<&EngineName>) -> String {
+    name.map_or_else(
+        || "the engine".to_owned(),
+        |name| format!("the engine {name}"),
+    )
+}
+
+/// The words before a problem of an engine, where there are several.
+pub(super) fn of_engine(name: Option<&EngineName>) -> String {
+    name.map_or_else(String::new, |name| format!("engine {name}: "))
 }
 
 /// Where a CA says why it wants a renewal.
@@ -122,10 +135,18 @@ mod tests {
     fn an_event_is_serialized_as_its_fields() {
         let fields = |event: &Event| serde_json::to_string(event).expect("it is plain data");
         let lost = Event::EngineLost {
+            engine: None,
             problem: "it is gone".to_owned(),
             again_in: Duration::from_millis(800),
         };
         assert_eq!(fields(&lost), r#"{"problem":"it is gone","again_in":0.8}"#);
+        let elsewhere = Event::EngineSeen {
+            engine: EngineName::parse("blue").ok(),
+            containers: 2,
+        };
+        let words = "the engine blue is seen; 2 containers bear our labels";
+        assert_eq!(elsewhere.to_string(), words);
+        assert_eq!(fields(&elsewhere), r#"{"engine":"blue","containers":2}"#);
         assert_eq!(fields(&Event::Ended {}), "{}");
     }
 

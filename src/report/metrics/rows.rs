@@ -34,11 +34,16 @@ pub const METRICS: &[MetricRow] = &[
     MetricRow {
         name: "quaymaster_engine_up",
         kind: MetricKind::Gauge,
-        labels: &[],
-        doc: "1 while the Docker engine is followed, 0 while it can't be reached",
+        labels: &["engine"],
+        doc: "1 while a Docker engine is followed, 0 while it can't be reached; the label is the name of its table, and empty for \
+              the one without a name",
         set: None,
         of: Of::All(|overview, samples| {
-            samples.add(&[], number(overview.tally.is_engine_followed));
+            let tally = &overview.tally;
+            samples.add(&[("engine", "")], number(tally.is_engine_followed));
+            for (engine, problem) in &tally.other_engines {
+                samples.add(&[("engine", engine.as_str())], number(problem.is_none()));
+            }
         }),
     },
     MetricRow {

@@ -76,7 +76,10 @@ fn what_is_served_is_told_in_numbers() {
     assert_eq!(expiry, Some(&*end.to_string()));
     let served = "quaymaster_certificate_served{name=\"shop.example\",consumer=\"proxy\"}";
     assert_eq!(number(&text, served), Some("1"), "{text}");
-    assert_eq!(number(&text, "quaymaster_engine_up"), Some("1"));
+    assert_eq!(
+        number(&text, "quaymaster_engine_up{engine=\"\"}"),
+        Some("1")
+    );
     assert_eq!(of_shop("quaymaster_certificate_failures"), None);
     assert!(!text.contains("certmanager_"), "nobody asked for these");
 }

@@ -99,6 +99,8 @@ struct Frame {
     version: &'static str,
     is_engine_followed: bool,
     engine_problem: Option<String>,
+    /// Engines that have a name and are out of reach.
+    engines_away: Vec<String>,
     is_ready: bool,
     names: usize,
     complaints: usize,
@@ -114,6 +116,12 @@ impl Frame {
             version: env!("CARGO_PKG_VERSION"),
             is_engine_followed: overview.tally.is_engine_followed,
             engine_problem: overview.tally.engine_problem.as_deref().map(visible),
+            engines_away: overview
+                .tally
+                .engines_away()
+                .iter()
+                .map(|problem| visible(problem))
+                .collect(),
             is_ready: overview.is_ready,
             names: consumers.map(|consumer| consumer.sites.len()).sum(),
             complaints: overview.complaints.len(),

@@ -167,8 +167,10 @@ fn trouble_comes_first_in_words_with_what_to_do() {
 fn an_engine_that_is_gone_is_on_each_page_with_the_reason() {
     for path in ["/", "/servers", "/cas", "/name/shop.example"] {
         let mut lost = overview([proxy(), shop()]);
-        lost.tally
-            .note_engine(Some("the Docker engine can't be <reached>".to_owned()));
+        lost.tally.note_engine(
+            None,
+            Some("the Docker engine can't be <reached>".to_owned()),
+        );
         let (_, html, _) = seen(lost, path, "");
         assert!(words(&html).contains("engine not reached"), "{path}");
         assert!(

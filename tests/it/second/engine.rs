@@ -204,6 +204,11 @@ impl Engine {
         String::from_utf8(stdout).unwrap().trim().to_owned()
     }
 
+    /// The process whose network it has.
+    pub fn id(&self) -> u32 {
+        self.keeper.id()
+    }
+
     /// A command on this engine's network, where its containers can be reached.
     pub fn beside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

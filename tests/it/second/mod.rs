@@ -9,6 +9,7 @@
     reason = "a test ends where something is wrong, in its helpers, too"
 )]
 
+mod elsewhere;
 mod engine;
 mod gaps;
 mod relay;

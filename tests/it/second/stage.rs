@@ -23,6 +23,16 @@ pub struct Stage {
 impl Stage {
     /// With a proxy that the engine starts again with itself.
     pub fn new() -> Self {
+        Self::with_proxy(&[])
+    }
+
+    /// The same, the proxy being of this Compose project.
+    pub fn of_project(project: &str) -> Self {
+        let label = format!("com.docker.compose.project={project}");
+        Self::with_proxy(&["--label", &label])
+    }
+
+    fn with_proxy(options: &[&str]) -> Self {
         let stage = Self {
             engine: Engine::start(),
         };
@@ -38,7 +48,7 @@ impl Stage {
         ]);
         // Without Debian's own site, which would answer for every name that is not served.
         let script = "rm -f /etc/nginx/sites-enabled/default; exec nginx -g 'daemon off;'";
-        stage.proxy(&[], &["sh", "-c", script]);
+        stage.proxy(options, &["sh", "-c", script]);
         stage
     }
 
@@ -98,9 +108,15 @@ impl Stage {
 
     /// Starts the program with its engine at this socket.
     pub fn watch(&self, socket: &Path) -> Program {
+        self.watch_with(socket, &[])
+    }
+
+    /// The same, with these variables.
+    pub fn watch_with(&self, socket: &Path, variables: &[(&str, &str)]) -> Program {
         let mut words = self.engine.beside(binary());
         words
             .env_clear()
+            .envs(variables.iter().copied())
             // No certificate is wanted, so that nobody is asked here.
             .args([
                 "watch",
@@ -155,7 +171,7 @@ impl Stage {
     }
 
     /// The content of `status.json`; an empty object before there is one.
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         let text = fs::read_to_string(self.state().join("status.json"))
             .unwrap_or_else(|_| "{}".to_owned());
         serde_json::from_str(&text).unwrap()

@@ -89,7 +89,13 @@ async fn what_is_wrong_is_shown_from_the_start_to_its_end_and_the_engine_s_absen
         let document = until_shown(at, &program, "/status.json", "shop.example").await;
         let status: Value = serde_json::from_str(&document).unwrap();
         assert_eq!(status["complaints"][0]["container"], "odd");
-        let numbers = until_shown(at, &program, "/metrics", "quaymaster_engine_up 1").await;
+        let numbers = until_shown(
+            at,
+            &program,
+            "/metrics",
+            r#"quaymaster_engine_up{engine=""} 1"#,
+        )
+        .await;
         assert!(
             numbers.contains("quaymaster_certificate_ready{name=\"shop.example\"} 0"),
             "{numbers}"
@@ -115,7 +121,13 @@ async fn what_is_wrong_is_shown_from_the_start_to_its_end_and_the_engine_s_absen
         )
         .await;
         world.away(true);
-        until_shown(at, &program, "/metrics", "quaymaster_engine_up 0").await;
+        until_shown(
+            at,
+            &program,
+            "/metrics",
+            r#"quaymaster_engine_up{engine=""} 0"#,
+        )
+        .await;
         until_shown(at, &program, "/", "engine not reached").await;
     })
     .await;
