@@ -106,7 +106,7 @@ pub(super) fn https_proxy(call: &Call) -> Result<HttpsProxy, Failure> {
     let except = proxy_variable(call, NO_PROXY).map_or("", |(_, except)| except);
     HttpsProxy::of(url, except).map_err(|error| {
         Failure::Usage(format!(
-            "the variable {name}: {error}, or take it away, and CAs are asked without a proxy"
+            "the variable {name}: {error}, or remove it, and CAs are asked without a proxy"
         ))
     })
 }

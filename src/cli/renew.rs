@@ -32,7 +32,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let is_rehearsal = call.options.get_flag("dry-run");
     if force && names.is_empty() {
         let problem =
-            "name what to renew: --force without names would order every certificate anew";
+            "name what to renew: --force without names would order every certificate again";
         return Err(Failure::Usage(problem.to_owned()));
     }
     block_on(async {
@@ -110,7 +110,9 @@ fn unknown(word: &str, host: Option<&Host>, survey: &Survey) -> Failure {
             .map(|name| format!("did you mean {name}?"))
     });
     let remedy = nearest.unwrap_or_else(|| format!("`quaymaster explain {word}` says why"));
-    Failure::Usage(format!("nobody wants a certificate for {word}; {remedy}"))
+    Failure::Usage(format!(
+        "no label or setting asks for a certificate for {word}; {remedy}"
+    ))
 }
 
 /// Answers that can be given at once, because there is nothing to do.
@@ -183,7 +185,7 @@ fn told(name: &CertificateName, answer: Option<&RenewalOutcome>, now: Timestamp)
         Some(RenewalOutcome::Renewed { until }) => format!("renewed, valid until {until}"),
         Some(RenewalOutcome::NotDue { due }) => {
             format!(
-                "not due before {due} (in {}); --force renews it all the same",
+                "not due before {due} (in {}); --force renews it anyway",
                 rough(due.since(now))
             )
         }
@@ -197,9 +199,9 @@ fn told(name: &CertificateName, answer: Option<&RenewalOutcome>, now: Timestamp)
             again: None,
             ..
         }) => {
-            format!("{problem}; tried again when what is asked for changes")
+            format!("{problem}; tried again when the labels or settings change")
         }
-        Some(RenewalOutcome::NotWanted) => "nobody wants it any more".to_owned(),
+        Some(RenewalOutcome::NotWanted) => "no label or setting asks for it any more".to_owned(),
         Some(RenewalOutcome::CutOff) => {
             "cut off, since the daemon ended meanwhile; ask again".to_owned()
         }

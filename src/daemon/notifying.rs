@@ -483,13 +483,7 @@ mod tests {
                 .await;
                 let taken = texts(&taken.borrow());
                 let all = [
-                    "first",
-                    "first",
-                    "first",
-                    "first",
-                    "first",
-                    "second",
-                    "no longer so",
+                    "first", "first", "first", "first", "first", "second", "resolved",
                 ];
                 assert_eq!(taken.len(), all.len(), "{taken:#?}");
                 assert!(
@@ -559,7 +553,7 @@ mod tests {
                 let taken = texts(&taken.borrow());
                 assert_eq!(taken.len(), 4);
                 assert!(
-                    taken[2].contains("first") && taken[3].starts_with("no longer so: "),
+                    taken[2].contains("first") && taken[3].starts_with("resolved: "),
                     "{taken:?}"
                 );
                 let book = books.news_book("chat").unwrap();

@@ -384,7 +384,7 @@ fn refusal(
         Issuer::SelfSigned => return None,
         Issuer::Ca(_) if host.is_wildcard() && !issuance.challenge.proves_wildcards() => (
             format!(
-                "a CA issues for {host} only by a DNS challenge, and {} is none",
+                "a CA issues for {host} only by a DNS challenge, and {} is not one",
                 issuance.challenge
             ),
             format!(
@@ -735,7 +735,7 @@ mod tests {
                 shop("shop", 4, "a.example")
                     .label("tls", "off")
                     .label("ca", "staging"),
-                "there is none of",
+                "there is none",
             ),
             (
                 shop("shop", 4, "*.a.example").label("redirect", "a.example"),
@@ -747,7 +747,7 @@ mod tests {
             ),
             (
                 shop("shop", 4, "a.example").label("challenge", "dns-1"),
-                "no challenge that can be met; write http-01, dns-01",
+                "not a supported challenge; write http-01, dns-01",
             ),
             (
                 shop("shop", 4, "a.example").label("certificate", "../a"),
@@ -755,7 +755,7 @@ mod tests {
             ),
             (
                 shop("shop", 4, "a.example").label("profile", "a b"),
-                "it is no word",
+                "it is not a word",
             ),
         ] {
             let desired = desired([proxy(), shop]);
@@ -862,7 +862,7 @@ mod tests {
         assert_eq!(said.len(), 3, "{said:?}");
         assert!(
             said[0].contains(
-                "a CA issues for *.shop.org only by a DNS challenge, and http-01 is none; write \
+                "a CA issues for *.shop.org only by a DNS challenge, and http-01 is not one; write \
                  quaymaster.challenge=dns-01, put"
             ),
             "{said:?}"
@@ -967,8 +967,9 @@ mod tests {
         assert_eq!(
             complaints(&unknown),
             [
-                "container shop, label quaymaster.ca=\"crop\": \"crop\" is no CA that a label can name; did you mean \
-                 corp?; write names of CAs, self-signed or none, such as staging; until then the site is not served"
+                "container shop, label quaymaster.ca=\"crop\": \"crop\" is not a CA that a label can name; did you \
+                 mean corp?; write names of CAs, self-signed or none, such as staging; until then the site is not \
+                 served"
             ]
         );
     }
@@ -1005,7 +1006,7 @@ mod tests {
         for (list, problem) in [
             (
                 "letsencrypt crop",
-                r#""crop" is no CA that a label can name; did you mean corp?"#,
+                r#""crop" is not a CA that a label can name; did you mean corp?"#,
             ),
             ("letsencrypt, none", "none stands alone, not in a list"),
             ("corp self-signed", "self-signed stands alone"),

@@ -261,7 +261,7 @@ fn port(claim: &Claim<'_>, complaints: &mut BTreeSet<Complaint>) -> Option<u16> 
         (None, _) => {}
     }
     let problem = match exposed.is_empty() {
-        true => "it exposes no TCP port, so it is not known where to ask it".to_owned(),
+        true => "it exposes no TCP port, so quaymaster does not know which port to use".to_owned(),
         false => format!(
             "it exposes the ports {}, none of them 80",
             words(exposed.iter().map(u16::to_string))

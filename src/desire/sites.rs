@@ -144,8 +144,7 @@ pub(super) fn password_files(
 
 fn no_passwords(claim: &Claim<'_>, file: &str, proxy: &Bearer, ours: &SharedPath) -> Complaint {
     let name = &proxy.name;
-    let problem =
-        format!("there is no such file in {name}: {ours} here, where it should be, is none");
+    let problem = format!("there is no such file in {name}: quaymaster sees none at {ours}");
     let remedy = format!(
         "write it, with a line NAME:HASH for each who may come in (`openssl passwd -apr1` prints a HASH), or name another \
          file of {name}; until then nobody is let in"
@@ -346,7 +345,7 @@ fn unshared(bearer: &Bearer, proxies: &str) -> (String, String) {
     match (&bearer.joins, bearer.is_on_host()) {
         (Some(Joined { name: None, id }), _) => (
             format!("it uses the network of the container {id}, which is not there any more"),
-            "make it anew: `docker-compose up -d --force-recreate`".to_owned(),
+            "recreate it: `docker-compose up -d --force-recreate`".to_owned(),
         ),
         (Some(Joined { name: Some(owner), .. }), false) => (
             format!("it uses the network of {owner}, which no proxy shares; there is {proxies}"),

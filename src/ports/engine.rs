@@ -145,7 +145,7 @@ pub enum EngineError {
     },
     /// The address of the engine is none.
     #[error(
-        "{0:?} is no address of an engine; write unix:///var/run/docker.sock or tcp://host:port"
+        "{0:?} is not the address of an engine; write unix:///var/run/docker.sock or tcp://host:port"
     )]
     Address(String),
 }

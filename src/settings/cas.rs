@@ -32,7 +32,7 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         name: "root",
         value: "FILE",
         default: DefaultValue::Words("the setting ca-root"),
-        doc: "PEM file whose roots are trusted besides the usual ones when this CA is asked",
+        doc: "PEM file whose roots are trusted in addition to the usual ones when this CA is asked",
         example: "/etc/quaymaster/corp.pem",
         read: |ca, value| set(&mut ca.root, folder(value).map(Some)),
     },
@@ -42,7 +42,7 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         default: DefaultValue::Words(
             "the setting agree-tos, where this is one of the setting ca; else false",
         ),
-        doc: "that you agree to the terms of service of this CA",
+        doc: "you agree to the terms of service of this CA",
         example: "true",
         read: |ca, value| set(&mut ca.agree_tos, truth(value).map(Some)),
     },
@@ -92,9 +92,9 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         name: "chain",
         value: "ROOT",
         default: DefaultValue::Words("the CA's usual chain"),
-        doc: "the root at which the chain of a new certificate is to end, where this CA offers several chains: the common name \
-              of who has issued the chain's last certificate. Where no chain ends there, the usual one is used, and event \
-              chain-missing tells the names that there are",
+        doc: "the root at which the chain of a new certificate is to end, where this CA offers several chains: the \
+              common name of who has issued the chain's last certificate. Where no chain ends there, the usual one is \
+              used, and event chain-missing lists the names that there are",
         example: "ISRG Root X1",
         read: |ca, value| set(&mut ca.chain, root_name(value).map(Some)),
     },
@@ -111,8 +111,8 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         name: "orders",
         value: "NUMBER/TIME",
         default: DefaultValue::Words("that of the preset of this name; else none"),
-        doc: "how many new orders this CA takes of one account within a time, or none for no limit. A tenth is kept for \
-              renewals where they count, too",
+        doc: "how many new orders this CA accepts from one account within a time, or none for no limit. If renewals \
+              count, too, a tenth is kept for them",
         example: "300/3h",
         read: |ca, value| set(&mut ca.orders, limit(value).map(Some)),
     },
@@ -145,7 +145,7 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         name: "renewals-exempt",
         value: "BOOL",
         default: DefaultValue::Words("that of the preset of this name; else false"),
-        doc: "whether orders for exactly the names of a certificate that this CA has issued count as no new orders",
+        doc: "whether orders for exactly the names of a certificate that this CA has issued do not count as new orders",
         example: "true",
         read: |ca, value| set(&mut ca.are_renewals_exempt, truth(value).map(Some)),
     },
@@ -287,7 +287,7 @@ mod tests {
         let issuers = settings.ca.map(|issuers| issuers.to_string());
         assert_eq!(issuers.as_deref(), Some("zerossl, https://ca.example/dir"));
         for (list, problem) in [
-            ("letsencrypt crop", r#""crop" is no CA; "#),
+            ("letsencrypt crop", r#""crop" is not a known CA; "#),
             ("letsencrypt none", "none stands alone"),
             ("self-signed zerossl", "self-signed stands alone"),
             ("zerossl, zerossl", "zerossl is in the list of CAs twice"),
@@ -338,7 +338,7 @@ mod tests {
         let told = read("[ca.zerossl]\nstaging = \"stagin\"", &[]).expect_err("nobody has it");
         assert!(
             told.contains(
-                "[ca.zerossl]: staging = \"stagin\" is the name of no CA; did you mean \"staging\"?"
+                "[ca.zerossl]: staging = \"stagin\" is not the name of a CA; did you mean \"staging\"?"
             ),
             "{told}"
         );
@@ -396,7 +396,7 @@ mod tests {
             ),
             (
                 "[ca.corp]\ndirectory = \"corp\"",
-                "q.toml: ca.corp.directory=\"corp\": it is no URL; it takes URL, such as https://",
+                "q.toml: ca.corp.directory=\"corp\": it is not a URL; it takes URL, such as https://",
             ),
             (
                 "[ca.corp]\ndirectory = \"http://ca/dir\"",
@@ -427,7 +427,7 @@ mod tests {
         let told = read("", &[("QUAYMASTER_CA__CORP__EMAIL", "me")]);
         let told = told.expect_err("it is refused");
         assert!(
-            told.contains("QUAYMASTER_CA__CORP__EMAIL=\"me\": it is no e-mail address"),
+            told.contains("QUAYMASTER_CA__CORP__EMAIL=\"me\": it is not an e-mail address"),
             "{told}"
         );
     }

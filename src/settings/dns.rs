@@ -81,7 +81,7 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         name: "root",
         value: "FILE",
         default: DefaultValue::Words("none"),
-        doc: "PEM file whose roots are trusted beside the usual ones when that URL is asked",
+        doc: "PEM file whose roots are trusted in addition to the usual ones when that URL is asked",
         example: "/etc/quaymaster/corp.pem",
         read: |dns, value| set(&mut dns.root, folder(value).map(Some)),
     },
@@ -142,8 +142,8 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         name: "command",
         value: "WORDS",
         default: DefaultValue::Words("none; exec needs it"),
-        doc: "a program that sets records, by its whole path, with further words; `present` or `cleanup`, the record's name and its \
-              text follow, and no shell reads them",
+        doc: "a program that sets records, by its absolute path, with further words; `present` or `cleanup`, the \
+              record's name and its text follow, and no shell reads them",
         example: "/usr/local/bin/dns-hook --quiet",
         read: |dns, value| set(&mut dns.command, program(value)),
     },
@@ -198,7 +198,7 @@ fn program(value: &str) -> Result<Vec<String>, String> {
     match words.first() {
         None => Err("it is empty".to_owned()),
         Some(program) if program.starts_with('/') => Ok(words),
-        Some(_) => Err("it must begin with the whole path of a program".to_owned()),
+        Some(_) => Err("it must begin with the absolute path of a program".to_owned()),
     }
 }
 
@@ -370,7 +370,7 @@ mod tests {
             ),
             (
                 table("server = \"ns1\"\nkey-name = \"q\"\nkey = \"s3cret!\""),
-                "the key is no base64",
+                "the key is not base64",
             ),
             (
                 table(&format!("{right}key-algorithm = \"hmac-md5\"")),

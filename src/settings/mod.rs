@@ -567,10 +567,10 @@ mod tests {
                 "1M",
                 "QUAYMASTER_RESYNC=\"1M\": months and years have no fixed length",
             ),
-            ("QUAYMASTER_RESYNC", "soon", "it is no length of time"),
-            ("QUAYMASTER_STATE", "state", "it must be a whole path"),
+            ("QUAYMASTER_RESYNC", "soon", "it is not a length of time"),
+            ("QUAYMASTER_STATE", "state", "it must be an absolute path"),
             ("QUAYMASTER_AGREE_TOS", "maybe", "write true or false"),
-            ("QUAYMASTER_EMAIL", "me", "it is no e-mail address"),
+            ("QUAYMASTER_EMAIL", "me", "it is not an e-mail address"),
             ("QUAYMASTER_CA", "letsencrpyt", "did you mean letsencrypt?"),
             (
                 "QUAYMASTER_KEY_TYPE",
@@ -632,7 +632,7 @@ mod tests {
         assert_eq!(in_file, elsewhere);
         assert!(
             problem(&file("[grants]\nedge = \"prox\""))
-                .contains("\"prox\" is no right; write proxy, keys")
+                .contains("\"prox\" is not a right; write proxy, keys")
         );
         assert!(
             problem(&file("[grants]\nedge = 1"))

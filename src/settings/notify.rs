@@ -22,8 +22,8 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         default: DefaultValue::Words(
             "that of the format, where it has one; else url, url-file or command is a must",
         ),
-        doc: "where it is sent: https, or http to this machine, to an address of a private network, or to a name without a \
-              dot. No redirect is followed",
+        doc: "where messages are sent: https, or http to this machine, to an address of a private network, or to a \
+              name without a dot. No redirect is followed",
         example: "https://ntfy.sh/TOPIC",
         // What is wrong about it is told elsewhere, without the address.
         read: |notify, value| set(&mut notify.url, Ok(Some(Secret::new(value)))),
@@ -89,8 +89,9 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         name: "names",
         value: "NAMES",
         default: DefaultValue::Words("whatever it is about"),
-        doc: "certificates, hosts and containers that it has to be about, separated by commas or blanks; `*.corp.example` \
-              is all below. What is about none, as that the engine can't be reached, is not sent then",
+        doc: "the certificates, hosts and containers whose events are sent, separated by commas or blanks; \
+              `*.corp.example` is all names below it. Events about none of them, such as that the engine can't be \
+              reached, are not sent then",
         example: "shop.example, *.corp.example",
         read: |notify, value| set(&mut notify.names, some_words(value)),
     },
@@ -98,8 +99,8 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         name: "after",
         value: "TIME",
         default: DefaultValue::Value("1m"),
-        doc: "how long trouble has to last before it is sent: a server that is made anew is away for seconds, and many a \
-              failure is over with the second try. 0s: at once",
+        doc: "how long trouble has to last before it is sent: a server that is recreated is away for seconds, and many \
+              failures are over with the second try. 0s: at once",
         example: "10m",
         read: |notify, value| set(&mut notify.after, duration(value)),
     },
@@ -124,7 +125,7 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         name: "headers",
         value: "LINES",
         default: DefaultValue::Words("those in headers-file"),
-        doc: "header lines, one a line; they go before those of the format",
+        doc: "header lines, one per line; they take precedence over those of the format",
         example: "Tags: lock",
         read: |notify, value| set(&mut notify.headers, Ok(Some(Secret::new(value)))),
     },
@@ -140,7 +141,7 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         name: "root",
         value: "FILE",
         default: DefaultValue::Words("the usual roots"),
-        doc: "a PEM file with roots that are trusted there besides the usual ones",
+        doc: "a PEM file with roots that are trusted there in addition to the usual ones",
         example: "/etc/ssl/corp-root.pem",
         read: |notify, value| set(&mut notify.root, folder(value).map(Some)),
     },
@@ -153,7 +154,7 @@ fn command(value: &str) -> Result<Vec<String>, String> {
     match words.first() {
         None => Err("there are no words to run".to_owned()),
         Some(program) if program.starts_with('/') => Ok(words),
-        Some(_) => Err("write the whole path of the program, beginning with /".to_owned()),
+        Some(_) => Err("write the absolute path of the program, beginning with /".to_owned()),
     }
 }
 
@@ -324,7 +325,7 @@ mod tests {
                 "it has url and url-file; keep one",
             ),
             ("url = \"http://ntfy.sh/s3cret\"", "begins with http://"),
-            ("url = \"s3cret\"", "[notify.a]: the url is none"),
+            ("url = \"s3cret\"", "[notify.a]: the url is not a URL"),
             (
                 "url = \"https://u:s3cret@a/\"",
                 "a name or a password before its host",
@@ -351,7 +352,7 @@ mod tests {
             ),
             (
                 "url = \"https://a/\"\nheaders = \"s3cret\"",
-                "line 1 of the headers is no header",
+                "line 1 of the headers is not a header",
             ),
             (
                 "url = \"https://a/\"\nevents = \"obtaind\"",
@@ -365,7 +366,10 @@ mod tests {
                 "url = \"https://a/\"\nafter = \"1 month\"",
                 "months and years have no fixed length",
             ),
-            ("command = \"hook\"", "write the whole path of the program"),
+            (
+                "command = \"hook\"",
+                "write the absolute path of the program",
+            ),
             (
                 "command = \"/hook\"\nurl = \"https://a/\"",
                 "a command has no use for url",

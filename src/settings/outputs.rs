@@ -18,8 +18,8 @@ pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
         name: "template",
         value: "FILE",
         default: DefaultValue::Words("a must"),
-        doc: "the template, as quaymaster sees it; what it includes lies in its folder. It is read anew when something \
-              there changes",
+        doc: "the template, as quaymaster sees it; what it includes lies in its folder. It is read again when \
+              something there changes",
         example: "/templates/targets.json.tmpl",
         read: |output, value| set(&mut output.template, folder(value).map(Some)),
     },
@@ -40,7 +40,7 @@ pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
     SettingRow {
         name: "consumer",
         value: "CONTAINER",
-        default: DefaultValue::Words("none: nobody is told"),
+        default: DefaultValue::Words("none: nothing is reloaded"),
         doc: "who reads the file: a container's name or id, a service of quaymaster's own Compose project (of any, where \
               quaymaster runs outside Compose), or PROJECT/SERVICE",
         example: "prometheus",
@@ -50,8 +50,8 @@ pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
         name: "reload",
         value: "SIGNAL|exec WORDS…|restart|none",
         default: DefaultValue::Words("none: the consumer looks for itself"),
-        doc: "how the consumer is told that the file has changed, as the label of this name has it. It needs no grant: \
-              settings are yours",
+        doc: "how the consumer is reloaded when the file has changed, with the words of the label `reload`. This needs \
+              no grant, because the settings are yours",
         example: "HUP",
         read: |output, value| set(&mut output.reload, ReloadWord::parse(value).map(Some)),
     },
@@ -59,8 +59,8 @@ pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
         name: "check",
         value: "exec WORDS…",
         default: DefaultValue::Words("none"),
-        doc: "words that are run in the consumer when the file is in place and before it is told; where they end with \
-              another code than 0, what was there before comes back, and nobody is told",
+        doc: "words that are run in the consumer when the file is in place, before the consumer is reloaded; if they \
+              end with a code other than 0, the previous file is restored and nothing is reloaded",
         example: "exec promtool check config /etc/prometheus/prometheus.yml",
         read: |output, value| set(&mut output.check, check(value).map(Some)),
     },
@@ -239,7 +239,7 @@ mod tests {
             ),
             (
                 with("reload = \"HUPP\""),
-                "q.toml: outputs.x.reload=\"HUPP\": \"HUPP\" is no signal",
+                "q.toml: outputs.x.reload=\"HUPP\": \"HUPP\" is not a signal",
             ),
             (
                 with("check = \"nginx -t\""),
@@ -253,7 +253,7 @@ mod tests {
             ),
             (
                 "[outputs.x]\ntemplate = \"/t\"".to_owned(),
-                "[outputs.x]: it has no target; write the whole path",
+                "[outputs.x]: it has no target; write the absolute path",
             ),
             (
                 "[outputs.x]\ntemplate = \"/t\"\ntarget = \"/a\"\nreload = \"HUP\"".to_owned(),
@@ -284,8 +284,8 @@ mod tests {
     #[test]
     fn a_target_is_the_whole_path_of_a_file_that_is_not_ours() {
         for (target, problem) in [
-            ("out", "a whole path"),
-            ("/a/../b", "a whole path"),
+            ("out", "an absolute path"),
+            ("/a/../b", "an absolute path"),
             ("/", "no file's name"),
             ("/a/", "it is a folder"),
             ("/a/quaymaster-shop.conf", "are quaymaster's own"),

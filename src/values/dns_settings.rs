@@ -282,7 +282,7 @@ impl DnsSettings {
         let text = key.expose().trim();
         let bytes = STANDARD.decode(text).ok();
         bytes.filter(|bytes| !bytes.is_empty()).ok_or_else(|| {
-            "the key is no base64: copy what stands in quotes after `secret` in the server's configuration, whole"
+            "the key is not base64: copy what stands in quotes after `secret` in the server's configuration, whole"
                 .to_owned()
         })
     }
@@ -291,9 +291,9 @@ impl DnsSettings {
 /// Looks at the URL of an interface, which has other things put behind it.
 fn check_url(text: &str) -> Result<(), String> {
     const FORM: &str = "write it as in https://dns.example/api";
-    let url = Url::parse(text).map_err(|error| format!("url is no URL ({error}); {FORM}"))?;
+    let url = Url::parse(text).map_err(|error| format!("url is not a URL ({error}); {FORM}"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("url is no URL of http or https; {FORM}"));
+        return Err(format!("url is not a URL of http or https; {FORM}"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!(
@@ -378,7 +378,7 @@ impl DnsTable {
         };
         if let Some(strange) = fields.iter().find(|field| !is_known(field)) {
             return Err(bad(format!(
-                "provider {} has no use for {strange}; take it away",
+                "provider {} has no use for {strange}; remove it",
                 provider.name
             )));
         }

@@ -228,7 +228,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, DiskError> {
 pub(super) fn as_text(bytes: Vec<u8>, path: impl FnOnce() -> PathBuf) -> Result<String, DiskError> {
     String::from_utf8(bytes).map_err(|_| DiskError::Damaged {
         path: path(),
-        problem: "it is no text".to_owned(),
+        problem: "it is not text".to_owned(),
     })
 }
 
@@ -249,7 +249,7 @@ pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     };
     match fs::metadata(path).and_then(|found| found.is_file().then(|| fs::read(path)).transpose()) {
         Ok(Some(bytes)) => Ok(Some(bytes)),
-        Ok(None) => Err(damaged("it is no file")),
+        Ok(None) => Err(damaged("it is not a file")),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
             Err(damaged("there is a file where its folder should be"))
@@ -294,7 +294,7 @@ pub(super) fn read_opened(file: File, path: &Path, most: u64) -> Result<Vec<u8>,
 }
 
 /// The complaint about devices and sockets.
-pub(super) const NO_FILE: &str = "it is no file; put the file itself here";
+pub(super) const NO_FILE: &str = "it is not a file; put the file itself here";
 
 /// Opens whatever stands there, without waiting for anybody; `None` when there is nothing.
 fn open_at_once(path: &Path) -> Result<Option<File>, DiskError> {
