@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    SettingsError, Written,
+    SettingsError,
+    named_tables::{NamedTables, OwnValue, TablePlace, WrittenTables},
     table::{DefaultValue, SettingRow},
     values::{filled, folder, limit, per_second, root_name, set, truth},
 };
-use crate::values::{CaError, CaSettings, CaTable, Secret, email, nearest};
-
-/// The beginning of CAs' variables; the CA's name and the key follow, with two underscores between them.
-const VARIABLES: &str = "QUAYMASTER_CA__";
+use crate::values::{CaError, CaSettings, CaTable, Secret, email};
 
 /// The settings of one CA.
 pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
@@ -151,63 +149,26 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
     },
 ];
 
-/// The written values of each CA, by its name and the row's.
-pub(super) type WrittenCas = BTreeMap<String, BTreeMap<&'static str, Written>>;
-
-/// The name of the CA and the row that a variable is about.
-fn variable(name: &str) -> Option<(String, &'static SettingRow<CaSettings>)> {
-    let (ca, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
-    let [ca, key] = [ca, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
-    let row = CA_SETTINGS.iter().find(|row| row.name == key)?;
-    Some((ca, row))
-}
-
-/// True if a variable is about a CA.
-pub(super) fn is_variable(name: &str) -> bool {
-    variable(name).is_some()
-}
-
-/// Reads the table of one CA in the file.
-pub(super) fn of_file(
-    table: toml::Table,
-    origin: &str,
-) -> Result<BTreeMap<&'static str, Written>, SettingsError> {
-    let mut written = BTreeMap::new();
-    for (key, value) in table {
-        let origin = format!("{origin}.{key}");
-        let Some(row) = CA_SETTINGS.iter().find(|row| row.name == key) else {
-            return Err(SettingsError::Unknown {
-                origin,
-                nearest: nearest(&key, CA_SETTINGS.iter().map(|row| row.name)),
-            });
-        };
-        let value = super::scalar(value, &origin)?;
-        written.insert(row.name, Written { origin, value });
-    }
-    Ok(written)
-}
+/// The tables `[ca.NAME]`.
+pub(super) const TABLES: NamedTables<CaSettings> = NamedTables {
+    place: TablePlace {
+        setting: "ca",
+        own: Some(OwnValue {
+            key: CaTable::DEFAULT,
+            doc: "the one that is asked if no label says otherwise",
+        }),
+    },
+    rows: CA_SETTINGS,
+};
 
 /// All CAs, from the file and, before that, the environment.
 pub(super) fn read(
-    mut written: WrittenCas,
+    written: WrittenTables,
     environment: &BTreeMap<String, String>,
 ) -> Result<CaTable, SettingsError> {
-    for (name, value) in environment {
-        if let Some((ca, row)) = variable(name) {
-            let written = written.entry(ca).or_default();
-            let (origin, value) = (name.clone(), value.clone());
-            written.insert(row.name, Written { origin, value });
-        }
-    }
     let mut cas = BTreeMap::new();
-    for (name, written) in written {
-        let mut ca = CaSettings::default();
-        for row in CA_SETTINGS {
-            if let Some(written) = written.get(row.name) {
-                row.take(&mut ca, written)?;
-            }
-        }
-        cas.insert(name, ca);
+    for table in TABLES.read(written, environment)? {
+        cas.insert(table.name, table.settings);
     }
     Ok(CaTable::new(cas)?)
 }

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    SettingsError, Written,
+    SettingsError,
+    named_tables::{NamedTables, OwnValue, TablePlace, WrittenTables},
     table::{DefaultValue, SettingRow},
     values::{domain, duration, filled, folder, set, some_words},
 };
-use crate::values::{DnsProvider, DnsSettings, DnsTable, Secret, TsigAlgorithm, nearest};
-
-/// The beginning of these tables' variables; the table's name and the key follow, with two underscores between them.
-const VARIABLES: &str = "QUAYMASTER_DNS__";
+use crate::values::{DnsProvider, DnsSettings, DnsTable, Secret, TsigAlgorithm};
 
 /// The settings of one way to set records.
 pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
@@ -202,66 +200,28 @@ fn program(value: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// The written values of each way, by its name and the row's.
-pub(super) type WrittenDns = BTreeMap<String, BTreeMap<&'static str, Written>>;
+/// The tables `[dns.NAME]`.
+pub(super) const TABLES: NamedTables<DnsSettings> = NamedTables {
+    place: TablePlace {
+        setting: "dns",
+        own: Some(OwnValue {
+            key: "default",
+            doc: "the one that is used if no label says otherwise",
+        }),
+    },
+    rows: DNS_SETTINGS,
+};
 
-/// The name of the table and the row that a variable is about.
-fn variable(name: &str) -> Option<(String, &'static SettingRow<DnsSettings>)> {
-    let (dns, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
-    let [dns, key] = [dns, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
-    let row = DNS_SETTINGS.iter().find(|row| row.name == key)?;
-    Some((dns, row))
-}
-
-/// True if a variable is about a table `[dns.NAME]`.
-pub(super) fn is_variable(name: &str) -> bool {
-    variable(name).is_some()
-}
-
-/// Reads one table in the file.
-pub(super) fn of_file(
-    table: toml::Table,
-    origin: &str,
-) -> Result<BTreeMap<&'static str, Written>, SettingsError> {
-    let mut written = BTreeMap::new();
-    for (key, value) in table {
-        let origin = format!("{origin}.{key}");
-        let Some(row) = DNS_SETTINGS.iter().find(|row| row.name == key) else {
-            return Err(SettingsError::Unknown {
-                origin,
-                nearest: nearest(&key, DNS_SETTINGS.iter().map(|row| row.name)),
-            });
-        };
-        let value = super::scalar(value, &origin)?;
-        written.insert(row.name, Written { origin, value });
-    }
-    Ok(written)
-}
-
-/// All tables, from the file and, before that, the environment.
+/// All ways to set records, from the file and, before that, the environment.
 pub(super) fn read(
-    mut written: WrittenDns,
+    written: WrittenTables,
     environment: &BTreeMap<String, String>,
 ) -> Result<DnsTable, SettingsError> {
-    for (name, value) in environment {
-        if let Some((dns, row)) = variable(name) {
-            let written = written.entry(dns).or_default();
-            let (origin, value) = (name.clone(), value.clone());
-            written.insert(row.name, Written { origin, value });
-        }
+    let mut ways = DnsTable::default();
+    for table in TABLES.read(written, environment)? {
+        ways.add(&table.name, table.settings, &table.fields)?;
     }
-    let mut table = DnsTable::default();
-    for (name, written) in written {
-        let mut dns = DnsSettings::default();
-        for row in DNS_SETTINGS {
-            if let Some(written) = written.get(row.name) {
-                row.take(&mut dns, written)?;
-            }
-        }
-        let fields: Vec<_> = written.keys().copied().collect();
-        table.add(&name, dns, &fields)?;
-    }
-    Ok(table)
+    Ok(ways)
 }
 
 #[cfg(test)]

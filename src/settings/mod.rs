@@ -6,6 +6,7 @@
 mod cas;
 mod dialects;
 mod dns;
+mod named_tables;
 mod notify;
 mod outputs;
 mod table;
@@ -26,16 +27,13 @@ use crate::values::{
     NotifyTableError, Output, OutputError, Profile, VariableNames, nearest,
 };
 pub use cas::CA_SETTINGS;
-use cas::WrittenCas;
 pub use dialects::DialectTables;
 pub use dns::DNS_SETTINGS;
-use dns::WrittenDns;
+use named_tables::{WrittenTables, WrittenValues};
 pub use notify::NOTIFY_SETTINGS;
-use notify::WrittenNotify;
 pub use outputs::OUTPUT_SETTINGS;
-use outputs::WrittenOutputs;
 pub use table::{DefaultValue, SETTINGS, SettingRow};
-use table::{SECRET_TABLES, TABLE};
+use table::{SECRET_TABLES, TABLE, VARIABLES};
 
 /// All settings, as meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -314,27 +312,20 @@ struct Written {
 /// The values in the file.
 #[derive(Default)]
 struct FileValues {
-    /// By the row's name.
-    values: BTreeMap<String, Written>,
-    cas: WrittenCas,
-    dns: WrittenDns,
-    notify: WrittenNotify,
+    values: WrittenValues,
+    cas: WrittenTables,
+    dns: WrittenTables,
+    notify: WrittenTables,
     dialects: DialectTables,
-    outputs: WrittenOutputs,
+    outputs: WrittenTables,
 }
 
-/// The setting beside which there are tables `[ca.NAME]`.
-const CA: &str = "ca";
-/// The setting beside which there are tables `[dns.NAME]`, and what it is called in the file then.
-const DNS: &str = "dns";
-const DNS_DEFAULT: &str = "default";
-/// The setting beside which there are tables `[dialects.NAME]`, and what it is called in the file then.
-const DIALECTS: &str = "dialects";
-const ORDER: &str = "order";
-/// The setting that is tables `[outputs.NAME]`, and nothing else.
-const OUTPUTS: &str = "outputs";
-/// The setting that is tables `[notify.NAME]`, and nothing else.
-const NOTIFY: &str = "notify";
+/// Settings that are tables with names of the user's in the file, or have such tables beside them.
+const CA: &str = cas::TABLES.place.setting;
+const DNS: &str = dns::TABLES.place.setting;
+const NOTIFY: &str = notify::TABLES.place.setting;
+const DIALECTS: &str = dialects::PLACE.setting;
+const OUTPUTS: &str = outputs::TABLES.place.setting;
 
 /// The file's keys with their places and values.
 fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsError> {
@@ -351,109 +342,36 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsE
                 nearest: nearest(&key, SETTINGS.iter().map(|row| row.name)),
             });
         };
-        let value = match value {
-            toml::Value::Table(table) if row.name == OUTPUTS => {
-                read.outputs = outputs::of_file(table, &origin)?;
-                continue;
+        let FileValues {
+            values,
+            cas,
+            dns,
+            notify,
+            dialects,
+            outputs,
+        } = &mut read;
+        match (row.name, value) {
+            (CA, toml::Value::Table(all)) => *cas = cas::TABLES.of_file(all, &origin, values)?,
+            (DNS, toml::Value::Table(all)) => *dns = dns::TABLES.of_file(all, &origin, values)?,
+            (NOTIFY, toml::Value::Table(all)) => {
+                *notify = notify::TABLES.of_file(all, &origin, values)?;
             }
-            toml::Value::Table(table) if row.name == NOTIFY => {
-                read.notify = notify::of_file(table, &origin)?;
-                continue;
+            (DIALECTS, toml::Value::Table(all)) => {
+                *dialects = dialects::of_file(all, &origin, values)?;
             }
-            toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
-            toml::Value::Table(table) if row.name == CA => {
-                read_cas(table, &origin, &mut read)?;
-                continue;
+            (OUTPUTS, toml::Value::Table(all)) => {
+                *outputs = outputs::TABLES.of_file(all, &origin, values)?;
             }
-            toml::Value::Table(table) if row.name == DNS => {
-                read_dns(table, &origin, &mut read)?;
-                continue;
+            (_, value) => {
+                let value = match value {
+                    toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
+                    value => scalar(value, &origin)?,
+                };
+                values.insert(key, Written { origin, value });
             }
-            toml::Value::Table(table) if row.name == DIALECTS => {
-                read_dialects(table, &origin, &mut read)?;
-                continue;
-            }
-            value => scalar(value, &origin)?,
-        };
-        read.values.insert(key, Written { origin, value });
+        }
     }
     Ok(read)
-}
-
-/// The tables of CAs, and which of them is the default: TOML does not let `ca` be a text beside them.
-fn read_cas(table: toml::Table, origin: &str, read: &mut FileValues) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        match value {
-            toml::Value::Table(table) => {
-                read.cas.insert(name, cas::of_file(table, &origin)?);
-            }
-            value if name == CaTable::DEFAULT => {
-                let value = scalar(value, &origin)?;
-                read.values.insert(CA.to_owned(), Written { origin, value });
-            }
-            _ => {
-                let what = "the one that is asked where no label says";
-                return Err(no_table(&origin, CA, &name, CaTable::DEFAULT, what));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The tables of ways to set records, and which of them is the default: TOML does not let `dns` be a text beside them.
-fn read_dns(table: toml::Table, origin: &str, read: &mut FileValues) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        match value {
-            toml::Value::Table(table) => {
-                read.dns.insert(name, dns::of_file(table, &origin)?);
-            }
-            value if name == DNS_DEFAULT => {
-                let value = scalar(value, &origin)?;
-                read.values
-                    .insert(DNS.to_owned(), Written { origin, value });
-            }
-            _ => {
-                let what = "the one that is used where no label says";
-                return Err(no_table(&origin, DNS, &name, DNS_DEFAULT, what));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The tables of labels of one's own, and which are read: TOML does not let `dialects` be a text beside them.
-fn read_dialects(
-    table: toml::Table,
-    origin: &str,
-    read: &mut FileValues,
-) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        match value {
-            toml::Value::Table(table) => {
-                let labels = dialects::of_file(table, &origin)?;
-                read.dialects.insert(name, labels);
-            }
-            value if name == ORDER => {
-                let value = scalar(value, &origin)?;
-                let written = Written { origin, value };
-                read.values.insert(DIALECTS.to_owned(), written);
-            }
-            _ => {
-                let what = "those that are read";
-                return Err(no_table(&origin, DIALECTS, &name, ORDER, what));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn no_table(origin: &str, setting: &str, name: &str, plain: &str, what: &str) -> SettingsError {
-    SettingsError::File(format!(
-        "{origin} must be a table; write [{setting}.{name}], or {plain} for {what}"
-    ))
 }
 
 /// A value as it may stand in a variable, too.
@@ -482,13 +400,13 @@ fn lines(table: toml::Table, origin: &str) -> Result<String, SettingsError> {
 /// Variables with our prefix that are no settings.
 fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
     let is_stranger = |name: &&String| {
-        name.starts_with("QUAYMASTER_")
+        name.starts_with(VARIABLES)
             && name.as_str() != "QUAYMASTER_CONFIG"
-            && !cas::is_variable(name)
-            && !dns::is_variable(name)
-            && !notify::is_variable(name)
-            && !dialects::is_variable(name)
-            && !outputs::is_variable(name)
+            && !cas::TABLES.is_variable(name)
+            && !dns::TABLES.is_variable(name)
+            && !notify::TABLES.is_variable(name)
+            && dialects::PLACE.variable(name).is_none()
+            && !outputs::TABLES.is_variable(name)
             && SETTINGS.iter().all(|row| row.variable() != **name)
     };
     environment.keys().filter(is_stranger).cloned().collect()

@@ -3,16 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    SettingsError, Written,
+    SettingsError,
+    named_tables::{NamedTable, NamedTables, TablePlace, WrittenTables},
     table::{DefaultValue, SettingRow},
     values::{duration, filled, folder, set, some_words},
 };
-use crate::values::{
-    NewsChoice, NotifyFormat, NotifySettings, NotifyTable, Secret, exec_words, nearest,
-};
-
-/// What variables of these tables begin with; the table's name and the key follow, with two underscores between them.
-const VARIABLES: &str = "QUAYMASTER_NOTIFY__";
+use crate::values::{NewsChoice, NotifyFormat, NotifySettings, NotifyTable, Secret, exec_words};
 
 /// What can be said about one receiver.
 pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
@@ -165,81 +161,35 @@ fn method(value: &str) -> Result<String, String> {
     }
 }
 
-/// What is written about each receiver, by its name and the row's.
-pub(super) type WrittenNotify = BTreeMap<String, BTreeMap<&'static str, Written>>;
-
-fn row(key: &str) -> Option<&'static SettingRow<NotifySettings>> {
-    NOTIFY_SETTINGS.iter().find(|row| row.name == key)
-}
-
-/// The name of the table and the row that a variable is about.
-fn variable(name: &str) -> Option<(String, &'static SettingRow<NotifySettings>)> {
-    let (receiver, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
-    let [receiver, key] = [receiver, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
-    Some((receiver, row(&key)?))
-}
-
-/// Whether a variable is about a receiver.
-pub(super) fn is_variable(name: &str) -> bool {
-    variable(name).is_some()
-}
-
-/// What the file says in the tables of all receivers.
-pub(super) fn of_file(table: toml::Table, origin: &str) -> Result<WrittenNotify, SettingsError> {
-    let mut written = WrittenNotify::new();
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        let toml::Value::Table(keys) = value else {
-            return Err(SettingsError::File(format!(
-                "{origin} must be a table; write [notify.NAME], and in it what you have there"
-            )));
-        };
-        let of_name = written.entry(name).or_default();
-        for (key, value) in keys {
-            let origin = format!("{origin}.{key}");
-            let Some(row) = row(&key) else {
-                let nearest = nearest(&key, NOTIFY_SETTINGS.iter().map(|row| row.name));
-                return Err(SettingsError::Unknown { origin, nearest });
-            };
-            let value = super::scalar(value, &origin)?;
-            of_name.insert(row.name, Written { origin, value });
-        }
-    }
-    Ok(written)
-}
+/// The tables `[notify.NAME]`.
+pub(super) const TABLES: NamedTables<NotifySettings> = NamedTables {
+    place: TablePlace {
+        setting: "notify",
+        own: None,
+    },
+    rows: NOTIFY_SETTINGS,
+};
 
 /// All receivers, from lines of TOML.
 pub(super) fn of_text(text: &str) -> Result<NotifyTable, String> {
-    let table: Result<toml::Table, toml::de::Error> = text.parse();
-    let table = table.map_err(|error| error.message().to_owned())?;
-    let read = of_file(table, "notify").and_then(|written| read(written, &BTreeMap::new()));
+    let read = TABLES.of_text(text).and_then(receivers);
     read.map_err(|error| error.to_string())
 }
 
 /// All receivers, from the file and, before that, the environment.
 pub(super) fn read(
-    mut written: WrittenNotify,
+    written: WrittenTables,
     environment: &BTreeMap<String, String>,
 ) -> Result<NotifyTable, SettingsError> {
-    for (name, value) in environment {
-        if let Some((receiver, row)) = variable(name) {
-            let (origin, value) = (name.clone(), value.clone());
-            let of_name = written.entry(receiver).or_default();
-            of_name.insert(row.name, Written { origin, value });
-        }
+    receivers(TABLES.read(written, environment)?)
+}
+
+fn receivers(tables: Vec<NamedTable<NotifySettings>>) -> Result<NotifyTable, SettingsError> {
+    let mut receivers = NotifyTable::default();
+    for table in tables {
+        receivers.add(&table.name, table.settings, &table.fields)?;
     }
-    let mut table = NotifyTable::default();
-    for (name, written) in written {
-        let mut settings = NotifySettings::default();
-        for row in NOTIFY_SETTINGS {
-            if let Some(written) = written.get(row.name) {
-                row.take(&mut settings, written)?;
-            }
-        }
-        let fields: Vec<_> = written.keys().copied().collect();
-        table.add(&name, settings, &fields)?;
-    }
-    Ok(table)
+    Ok(receivers)
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use crate::values::{
     KeyTypeError, MetricSet, NameError, Owner, ProfileError, VariableNames, email,
 };
 
+/// The beginning of each variable that is a setting.
+pub(super) const VARIABLES: &str = "QUAYMASTER_";
+
 /// One setting: a row of the settings table, or of the table of one thing that has a name.
 pub struct SettingRow<T = Settings> {
     /// Its name, as in `--name`; the variable is `QUAYMASTER_NAME`, the key in the file is the name.
@@ -30,10 +33,8 @@ pub struct SettingRow<T = Settings> {
 impl SettingRow {
     /// Its environment variable.
     pub fn variable(&self) -> String {
-        format!(
-            "QUAYMASTER_{}",
-            self.name.replace('-', "_").to_ascii_uppercase()
-        )
+        let name = self.name.replace('-', "_").to_ascii_uppercase();
+        format!("{VARIABLES}{name}")
     }
 }
 
