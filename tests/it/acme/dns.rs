@@ -24,9 +24,10 @@ use super::{
     obtain::{obtaining, ports},
 };
 use crate::support::{
-    knot::{KEY, KEY_NAME, Knot, free_address},
+    knot::{KEY, KEY_NAME, Knot},
     pebble::Behaviour,
     powerdns::{API_KEY, PowerDns},
+    server::free_address,
 };
 
 pub const HOME: &str = "home";
