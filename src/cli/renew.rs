@@ -81,21 +81,25 @@ fn wanted(names: &[String], survey: &Survey) -> Result<BTreeSet<CertificateName>
     if names.is_empty() {
         return Ok(all.keys().cloned().collect());
     }
-    let find = |word: &String| {
-        let host = Host::parse(word).ok();
-        let covers = |name: &&CertificateName| {
-            host.as_ref()
-                .is_some_and(|host| all[*name].names.contains(host))
-        };
-        let named = all
-            .keys()
-            .find(|name| name.as_str() == word)
-            .or_else(|| all.keys().find(covers));
-        named
-            .cloned()
-            .ok_or_else(|| unknown(word, host.as_ref(), survey))
-    };
-    names.iter().map(find).collect()
+    names.iter().map(|word| find(word, survey)).collect()
+}
+
+/// The certificate that is meant by a word: its name, or a host that it is for.
+fn find(word: &str, survey: &Survey) -> Result<CertificateName, Failure> {
+    let all = &survey.desired.certificates;
+    if let Some(name) = all.keys().find(|name| name.as_str() == word) {
+        return Ok(name.clone());
+    }
+    let host = Host::parse(word).ok();
+    for (name, wanted) in all {
+        if host
+            .as_ref()
+            .is_some_and(|host| wanted.names.contains(host))
+        {
+            return Ok(name.clone());
+        }
+    }
+    Err(unknown(word, host.as_ref(), survey))
 }
 
 fn unknown(word: &str, host: Option<&Host>, survey: &Survey) -> Failure {

@@ -5,8 +5,6 @@ use std::{
     rc::Rc,
 };
 
-use itertools::Itertools;
-
 use super::{
     Complaint, Issuance, LabelRules, Origin, Tls, Wanted,
     claims::Claim,
@@ -137,13 +135,20 @@ pub(super) fn wants(
     let mut wants = Wants::default();
     for (name, claims) in claims_by_certificate(hosts, assigned) {
         let Some((issuers, issuance)) = issuance(&name, &claims, rules, complaints) else {
-            claims
-                .iter()
-                .for_each(|(host, claim)| wants.say(host, nobody_asked(host, claim, rules)));
+            for (host, claim) in &claims {
+                wants.say(host, nobody_asked(host, claim, rules));
+            }
             continue;
         };
         let mut names = BTreeSet::new();
+        let (mut claimed_by, mut used_by) = (BTreeSet::new(), BTreeSet::new());
+        let mut proxies = BTreeSet::new();
         for (host, claim) in &claims {
+            claimed_by.insert(claim.bearer.name.clone());
+            if claim.purpose.is_use() {
+                used_by.insert(claim.bearer.name.clone());
+            }
+            proxies.extend(served_by.get(host).into_iter().flatten().cloned());
             if let Some(complaint) = refusal(host, claim, &issuance, rules) {
                 wants.say(host, complaint);
             } else if names.len() < MOST_NAMES || names.contains(*host) {
@@ -152,14 +157,6 @@ pub(super) fn wants(
                 complaints.insert(one_too_many(host, claim, &name));
             }
         }
-        let uses = claims.iter().filter(|(_, claim)| claim.purpose.is_use());
-        let used_by = uses.map(|(_, claim)| claim.bearer.name.clone());
-        let claimed_by = claims.iter().map(|(_, claim)| claim.bearer.name.clone());
-        let served_by = claims
-            .iter()
-            .filter_map(|(host, _)| served_by.get(host))
-            .flatten()
-            .cloned();
         if !names.is_empty() {
             let by_helper = is_helpers(&claims, &names, &issuance);
             let wanted = Wanted {
@@ -168,9 +165,9 @@ pub(super) fn wants(
                 issuer_said: issuer_said(&claims, &issuers),
                 issuance,
                 issuers,
-                claimed_by: claimed_by.sorted().dedup().collect(),
-                served_by: served_by.sorted().dedup().collect(),
-                used_by: used_by.sorted().dedup().collect(),
+                claimed_by: claimed_by.into_iter().collect(),
+                served_by: proxies.into_iter().collect(),
+                used_by: used_by.into_iter().collect(),
             };
             wants.certificates.insert(name, Rc::new(wanted));
         }

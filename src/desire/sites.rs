@@ -208,25 +208,25 @@ fn pin(claim: &Claim<'_>) -> Option<Pin> {
     })
 }
 
+/// The addresses at which a proxy asks these bearers, each once.
+fn addresses(claims: Vec<&&Claim<'_>>, proxy: &Bearer) -> Box<[SocketAddr]> {
+    let addresses = claims
+        .into_iter()
+        .filter_map(|claim| upstream(claim, proxy));
+    addresses.sorted().dedup().collect()
+}
+
 /// One path of a site as this proxy sees it.
 fn route(host: &Host, claims: &[Claim<'_>], proxy: &Bearer) -> Option<Route> {
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
     let there = near.iter().filter(|claim| claim.bearer.is_there());
     let (traffic, idle): (Vec<&&Claim<'_>>, Vec<_>) = there.partition(|claim| takes_traffic(claim));
-    let addresses = |claims: Vec<&&Claim<'_>>| {
-        claims
-            .into_iter()
-            .filter_map(|claim| upstream(claim, proxy))
-            .sorted()
-            .dedup()
-            .collect()
-    };
     let realm = || spec.auth_realm.clone().unwrap_or_else(|| host.to_string());
     Some(Route {
         by_id: traffic.iter().find_map(|claim| by_id(claim, proxy)),
-        upstreams: addresses(traffic),
-        idle: addresses(idle),
+        upstreams: addresses(traffic, proxy),
+        idle: addresses(idle, proxy),
         scheme: spec.scheme,
         replaced_by: spec
             .upstream_path

@@ -14,40 +14,41 @@ use crate::{
 
 /// The complaints at `now`.
 pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTreeSet<Complaint> {
-    let is_covered = |host: &Host| {
-        observed
-            .held
-            .values()
-            .any(|held| held.covers(host) && held.is_valid_at(now) && !held.is_fallback())
-    };
-    let uncovered = desired
-        .uncovered
-        .iter()
-        .filter(|(host, _)| !is_covered(host));
-    let uncovered = uncovered.flat_map(|(_, complaints)| complaints.iter().cloned());
-    let sites = desired
-        .consumers
-        .values()
-        .flat_map(|consumer| &consumer.sites);
-    let pinned = sites.filter_map(|(host, site)| pinned(host, site.pin.as_ref()?, observed, now));
-    let consumers = desired.consumers.values();
-    let defaults = consumers.flat_map(|consumer| defaults(consumer, desired, observed, now));
-    let wanted = desired.certificates.iter();
-    let kept = wanted.filter_map(|(name, wanted)| kept(name, wanted, observed, now));
-    let missing = observed.missing.iter();
-    let missing = missing.filter_map(|file| desired.files.get(file));
-    let refused = observed.refused_emails.iter();
-    let refused = refused.filter_map(|(ca, refused)| unreached(ca, refused, desired));
-    let gaps = observed.clock_gaps.iter();
-    let gaps = gaps.filter_map(|(ca, gap)| wrong_clock(ca, gap, desired));
-    uncovered
-        .chain(pinned)
-        .chain(defaults)
-        .chain(kept)
-        .chain(refused)
-        .chain(gaps)
-        .chain(missing.flatten().cloned())
-        .collect()
+    let mut all = BTreeSet::new();
+    for (host, complaints) in &desired.uncovered {
+        if !is_covered(host, observed, now) {
+            all.extend(complaints.iter().cloned());
+        }
+    }
+    for consumer in desired.consumers.values() {
+        for (host, site) in &consumer.sites {
+            if let Some(pin) = &site.pin {
+                all.extend(pinned(host, pin, observed, now));
+            }
+        }
+        all.extend(defaults(consumer, desired, observed, now));
+    }
+    for (name, wanted) in &desired.certificates {
+        all.extend(kept(name, wanted, observed, now));
+    }
+    for (ca, refused) in &observed.refused_emails {
+        all.extend(unreached(ca, refused, desired));
+    }
+    for (ca, gap) in &observed.clock_gaps {
+        all.extend(wrong_clock(ca, gap, desired));
+    }
+    for file in &observed.missing {
+        if let Some(complaints) = desired.files.get(file) {
+            all.extend(complaints.iter().cloned());
+        }
+    }
+    all
+}
+
+/// True if a valid certificate that is more than a fallback covers the name.
+fn is_covered(host: &Host, observed: &Observed, now: Timestamp) -> bool {
+    let mut held = observed.held.values();
+    held.any(|held| held.covers(host) && held.is_valid_at(now) && !held.is_fallback())
 }
 
 /// That a certificate is kept which the CA that is asked for now would replace by one that nobody trusts.

@@ -194,26 +194,22 @@ fn of_each_certificate(case: &Case<'_>, parts: &Parts) -> Option<OfAll> {
         }
     }
     let are_all_refused = count > 1 && refusals.len() == count;
-    let renewed = case.installed.trial.refused.iter();
-    let renewed = renewed.filter(|(part, _)| part.certificate().is_some());
-    let is_unread = |refused: &&&Refused| {
-        refused.reason.contains("certificate") && refused.reason.contains("Permission denied")
-    };
-    let renewed = renewed.map(|(_, refused)| refused);
-    let all: Vec<_> = refusals.iter().copied().chain(renewed).collect();
-    let name = &case.consumer.name;
-    let problem = match all.iter().find(is_unread) {
-        Some(unread) => format!(
-            "{name} can't read the keys of its certificates: {}",
-            unread.reason
-        ),
-        None => {
-            let told = refusals.first().filter(|_| are_all_refused)?;
-            format!(
-                "{name} refuses each site that has a certificate: {}",
-                told.reason
-            )
+    let first = refusals.first().map(|refused| &refused.reason);
+    for (part, refused) in &case.installed.trial.refused {
+        if part.certificate().is_some() {
+            refusals.push(refused);
         }
+    }
+    let name = &case.consumer.name;
+    let problem = match (refusals.iter().find(|refused| is_unread(refused)), first) {
+        (Some(unread), _) => {
+            let reason = &unread.reason;
+            format!("{name} can't read the keys of its certificates: {reason}")
+        }
+        (None, Some(reason)) if are_all_refused => {
+            format!("{name} refuses each site that has a certificate: {reason}")
+        }
+        (None, _) => return None,
     };
     let change: String = users.iter().map(|put| format!("{put}; or ")).collect();
     let remedy = format!(
@@ -225,6 +221,11 @@ fn of_each_certificate(case: &Case<'_>, parts: &Parts) -> Option<OfAll> {
         complaint: case.consumer.said.clone().complains(problem, remedy),
         with_certificates: true,
     })
+}
+
+/// True if a server could not read a key.
+fn is_unread(refused: &Refused) -> bool {
+    refused.reason.contains("certificate") && refused.reason.contains("Permission denied")
 }
 
 /// The certificate of the user's that comes with a refused part: that may be what is refused.

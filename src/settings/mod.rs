@@ -204,23 +204,8 @@ impl Settings {
         settings.dialect_tables = dialects::read(file.dialects, &written.environment);
         settings.outputs = outputs::read(file.outputs, &written.environment)?;
         for row in SETTINGS {
-            let variable = row.variable();
-            let found = |origin: String, value: Option<&String>| {
-                value.cloned().map(|value| Written { origin, value })
-            };
-            let from_flag = found(format!("--{}", row.name), written.flags.get(row.name));
-            let from_environment = || found(variable.clone(), written.environment.get(&variable));
-            let from_file = || file.values.get(row.name).cloned();
-            let default = || match row.default {
-                DefaultValue::Value(value) => found("the default".into(), Some(&value.to_owned())),
-                DefaultValue::Words(_) => None,
-            };
-            let written = from_flag
-                .or_else(from_environment)
-                .or_else(from_file)
-                .or_else(default);
-            if let Some(written) = written {
-                row.take(&mut settings, &written)?;
+            if let Some(value) = row.written(written, &file.values) {
+                row.take(&mut settings, &value)?;
             }
         }
         if let Some(name) = &settings.dns {
@@ -287,6 +272,26 @@ impl Settings {
     }
 }
 
+impl SettingRow {
+    /// Its value: of the flag, else of the variable, else of the file, else the default.
+    fn written(&self, written: &SettingSources, in_file: &WrittenValues) -> Option<Written> {
+        if let Some(value) = written.flags.get(self.name) {
+            return Some(Written::at(format!("--{}", self.name), value));
+        }
+        let variable = self.variable();
+        if let Some(value) = written.environment.get(&variable) {
+            return Some(Written::at(variable, value));
+        }
+        if let Some(value) = in_file.get(self.name) {
+            return Some(value.clone());
+        }
+        match self.default {
+            DefaultValue::Value(value) => Some(Written::at("the default".to_owned(), value)),
+            DefaultValue::Words(_) => None,
+        }
+    }
+}
+
 impl<T> SettingRow<T> {
     fn take(&self, into: &mut T, written: &Written) -> Result<(), SettingsError> {
         let Written { origin, value } = written;
@@ -307,6 +312,13 @@ impl<T> SettingRow<T> {
 struct Written {
     origin: String,
     value: String,
+}
+
+impl Written {
+    fn at(origin: String, value: &str) -> Self {
+        let value = value.to_owned();
+        Self { origin, value }
+    }
 }
 
 /// The values in the file.
