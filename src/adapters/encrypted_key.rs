@@ -27,8 +27,8 @@ const MOST_ITERATIONS: u32 = 2_000_000;
 pub enum LockedKey {
     /// Another protection than those that are read here.
     #[error(
-        "it is protected by a password in a way that is not read ({0}); write it anew with \
-         `openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW`"
+        "it is protected by a password in an unsupported way ({0}); convert it with `openssl pkcs8 -topk8 -v2 \
+         aes-256-cbc -in OLD -out NEW`"
     )]
     Unknown(String),
     /// Another password.
@@ -38,7 +38,7 @@ pub enum LockedKey {
         place: String,
     },
     /// Not what its marker says.
-    #[error("it is no key that a password protects")]
+    #[error("it is not a key that a password protects")]
     NoKey,
 }
 

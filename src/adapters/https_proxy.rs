@@ -29,10 +29,10 @@ pub struct HttpsProxy(Option<Arc<Matcher>>);
 #[derive(Debug, Error)]
 pub enum HttpsProxyError {
     /// It is no URL. The value itself may hold a password.
-    #[error("it is no URL; write http://HOST:PORT")]
+    #[error("it is not a URL; write http://HOST:PORT")]
     NoUrl,
     /// It is asked in another way than over plain HTTP.
-    #[error("{0}:// is no proxy that is known; write http://HOST:PORT")]
+    #[error("{0}:// is not supported for a proxy; write http://HOST:PORT")]
     Scheme(String),
 }
 
@@ -169,13 +169,13 @@ mod tests {
         for (url, expected) in [
             (
                 "socks5://me:secret@proxy.lan",
-                "socks5:// is no proxy that is known; write http://HOST:PORT",
+                "socks5:// is not supported for a proxy; write http://HOST:PORT",
             ),
             (
                 "https://me:secret@proxy.lan",
-                "https:// is no proxy that is known; write http://HOST:PORT",
+                "https:// is not supported for a proxy; write http://HOST:PORT",
             ),
-            ("me:secret@", "it is no URL; write http://HOST:PORT"),
+            ("me:secret@", "it is not a URL; write http://HOST:PORT"),
         ] {
             let error = HttpsProxy::of(url, "").unwrap_err().to_string();
             assert_eq!(error, expected, "{url}");

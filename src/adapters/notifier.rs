@@ -82,7 +82,7 @@ impl HttpNotifier {
         let headers = lines.iter().map(|(name, value)| secret_header(name, value));
         let of_token = receiver.token.iter().flat_map(|_| format.token_headers);
         let lines = format.headers.iter().chain(of_token).map(|line| {
-            let (name, value) = line.split_once(": ").ok_or("the format is none")?;
+            let (name, value) = line.split_once(": ").ok_or("it is not a valid header")?;
             let name =
                 HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
             Ok::<_, String>((name, value))
@@ -90,7 +90,7 @@ impl HttpNotifier {
         Ok(Self {
             client,
             format,
-            method: method.map_err(|_| "method: it is no method of HTTP".to_owned())?,
+            method: method.map_err(|_| "method: it is not an HTTP method".to_owned())?,
             url: NotifySettings::read_url(receiver.url.expose())?,
             headers: headers.collect::<Result<_, _>>()?,
             lines: lines.collect::<Result<_, _>>()?,

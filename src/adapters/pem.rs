@@ -51,11 +51,11 @@ pub enum PemError {
     #[error("it is DER or PKCS #12, not PEM; turn it into PEM with openssl")]
     Binary,
     /// A certificate, a key or a list of certificates without PEM around it.
-    #[error("it is DER, not PEM; write it anew with `openssl {0} -in OLD -out NEW`")]
+    #[error("it is DER, not PEM; convert it with `openssl {0} -in OLD -out NEW`")]
     Der(&'static str),
     /// Key and certificates in one binary file.
     #[error(
-        "it is PKCS #12, not PEM; write it anew with `openssl pkcs12 -in OLD -nodes -out NEW.pem` (and with -legacy, \
+        "it is PKCS #12, not PEM; convert it with `openssl pkcs12 -in OLD -nodes -out NEW.pem` (and with -legacy, \
          where openssl calls it unsupported)"
     )]
     Pkcs12,
@@ -79,7 +79,7 @@ pub enum PemError {
     },
     /// A block in which something else stands than Base64.
     #[error(
-        "its {label} that begins in line {line} is no Base64: something is missing or too much"
+        "its {label} that begins in line {line} is not Base64: something is missing or too much"
     )]
     Base64 {
         /// The block's label.
@@ -109,8 +109,8 @@ pub enum PemError {
     },
     /// A key as OpenSSL protected it long ago.
     #[error(
-        "it is protected by a password in OpenSSL's old way (DEK-Info), which is weak; write it anew with \
-         `openssl pkcs8 -topk8 -in OLD -out NEW`, or without a password with `openssl pkey -in OLD -out NEW`"
+        "it is protected by a password in OpenSSL's old way (DEK-Info), which is weak; convert it with `openssl pkcs8 \
+         -topk8 -in OLD -out NEW`, or without a password with `openssl pkey -in OLD -out NEW`"
     )]
     OldPassword,
     /// A key that its password does not open.

@@ -361,7 +361,7 @@ async fn what_a_server_says_in_the_place_of_tls_is_told() {
         (
             Protocol::Imap,
             vec![Says("* OK\r\n"), Hears("a STARTTLS"), Repeats("* more\r\n")],
-            "it tells more than it is asked for",
+            "it sends more than expected",
         ),
         (Protocol::Smtp, vec![Says("220 hal")], "it hangs up"),
         (

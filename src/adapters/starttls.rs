@@ -50,7 +50,7 @@ pub(super) async fn begin(
                     return expect(&told, "a OK");
                 }
             }
-            Err(other("it tells more than it is asked for"))
+            Err(other("it sends more than expected"))
         }
         Protocol::Pop3 => {
             greeting(stream, protocol).await?;
@@ -154,9 +154,9 @@ fn expect(told: &str, begins: &str) -> io::Result<()> {
     }
 }
 
-fn unexpected(told: &str, expected: &str) -> io::Error {
-    let told: String = told.chars().filter(|c| !c.is_control()).take(200).collect();
-    other(format!("it says {told:?} where {expected} is expected"))
+fn unexpected(said: &str, expected: &str) -> io::Error {
+    let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
+    other(format!("it says {said:?} where {expected} is expected"))
 }
 
 async fn say(stream: &mut (impl AsyncWrite + Unpin), words: &str) -> io::Result<()> {

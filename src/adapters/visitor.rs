@@ -56,7 +56,7 @@ impl TcpVisitor {
         }
         let name = match url.host() {
             Some(Host::Domain(name)) => ServerName::try_from(name.to_owned())
-                .map_err(|error| strange(at, format!("its name is no server's: {error}")))?,
+                .map_err(|error| strange(at, format!("its name is not a server's: {error}")))?,
             Some(Host::Ipv4(address)) => ServerName::IpAddress(address.into()),
             Some(Host::Ipv6(address)) => ServerName::IpAddress(address.into()),
             None => return Err(strange(at, "the URL has no host")),

@@ -51,7 +51,7 @@ pub(super) fn directory(call: &Call) -> Result<String, Failure> {
             let presets = CA_PRESETS.iter().map(|preset| preset.name);
             let names: Vec<_> = presets.chain(own).collect();
             Failure::Usage(format!(
-                "{word:?} is no CA; there are {}, and each CA of which you write the https:// URL of its directory",
+                "{word:?} is not a known CA; write one of {}, or the https:// URL of a CA's directory",
                 names.join(", ")
             ))
         })?,
@@ -251,7 +251,7 @@ impl AccountReport {
         ];
         if account.is_key_changing {
             lines.push(format!(
-                "           a change of it was cut off, and the CA has not taken the new one; `quaymaster account {ca} \
+                "a change of the key was cut off before the CA accepted the new one; `quaymaster account {ca} \
                  --roll-over` ends it"
             ));
         }
@@ -271,9 +271,9 @@ fn rolled_over(ca: &str, rolled: &RolledOver, is_by_thumbprint: bool) -> String 
     } = rolled;
     let what = match was_begun {
         true => {
-            "the change of its key that was cut off before has ended: the CA takes the new one alone"
+            "the change of its key that was cut off earlier is complete: the CA accepts only the new one"
         }
-        false => "it has a new key, and the CA takes that one alone",
+        false => "it has a new key, and the CA accepts only the new one",
     };
     let mut text = format!("{ca}: {url}\n  {what}\n  thumbprint {thumbprint}\n");
     if is_by_thumbprint {

@@ -64,9 +64,11 @@ async fn fulfil(
     let was_told = Lock::nudge(state)?;
     if io::stderr().is_terminal() {
         match was_told {
-            true => eprintln!("the daemon was told; waiting for it (Ctrl-C takes the wish back)"),
+            true => {
+                eprintln!("the daemon was notified; waiting for it (Ctrl-C withdraws the request)")
+            }
             false => eprintln!(
-                "the daemon takes it up within {} (Ctrl-C takes the wish back)",
+                "the daemon starts within {} (Ctrl-C withdraws the request)",
                 rough(BREATH)
             ),
         }
@@ -74,7 +76,7 @@ async fn fulfil(
     while !are_answered()? {
         if setup::works(call, folders, setup::now())? != Works::Well {
             tracing::error!(
-                "the daemon that was to do it does not work any more; `quaymaster check` says more"
+                "the daemon that should do it has stopped; `quaymaster check` says more"
             );
             return Ok(());
         }

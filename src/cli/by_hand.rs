@@ -33,7 +33,7 @@ pub(super) fn method() -> Arg {
 /// Lets the CA look at once.
 pub(super) fn yes() -> Arg {
     let arg = Arg::new("yes").long("yes").action(ArgAction::SetTrue);
-    arg.help("what has to be put somewhere is there: let the CA look, with no look of our own")
+    arg.help("the file or record is in place: let the CA look, without checking it first")
 }
 
 /// The wish of a user.
@@ -76,7 +76,7 @@ pub(super) fn names(call: &Call) -> Result<Vec<Host>, Failure> {
     let mut names = Vec::new();
     for word in call.options.get_many::<String>("name").unwrap_or_default() {
         let host = Host::parse(word)
-            .map_err(|error| Failure::Usage(format!("{word:?} is no host: {error}")))?;
+            .map_err(|error| Failure::Usage(format!("{word:?} is not a host: {error}")))?;
         if !names.contains(&host) {
             names.push(host);
         }

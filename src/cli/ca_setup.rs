@@ -30,10 +30,8 @@ pub(super) struct CaSetup {
 impl CaSetup {
     pub(super) fn of(call: &Call) -> Result<Self, Failure> {
         let settings = &call.settings;
-        let agrees = |directory: &str| {
-            let default = settings.ca.as_ref();
-            settings.cas.agrees(directory, default, settings.agree_tos)
-        };
+        let (default, by_default) = (settings.ca.as_ref(), settings.agree_tos);
+        let agrees = |directory: &str| settings.cas.agrees(directory, default, by_default);
         let mut defaults = settings.ca.iter().flat_map(Issuers::directories);
         let usual = AcmeSettings {
             ca_root_pem: settings.ca_root.as_deref().map(disk::text).transpose()?,
@@ -46,15 +44,15 @@ impl CaSetup {
             https_proxy: https_proxy(call)?,
         };
         let pace = |directory: &str| settings.cas.limits(directory).orders_per_second;
-        let of_preset = |preset: &CaPreset| {
+        let mut own = BTreeMap::new();
+        for CaPreset { directory, .. } in CA_PRESETS {
             let one = AcmeSettings {
-                orders_per_second: pace(preset.directory),
-                agree_tos: agrees(preset.directory),
+                orders_per_second: pace(directory),
+                agree_tos: agrees(directory),
                 ..usual.clone()
             };
-            (preset.directory.to_owned(), one)
-        };
-        let mut own: BTreeMap<_, _> = CA_PRESETS.iter().map(of_preset).collect();
+            own.insert((*directory).to_owned(), one);
+        }
         for (directory, ca) in settings.cas.own() {
             let root = ca_root(settings, directory);
             let one = AcmeSettings {
@@ -106,7 +104,7 @@ pub(super) fn https_proxy(call: &Call) -> Result<HttpsProxy, Failure> {
     let except = proxy_variable(call, NO_PROXY).map_or("", |(_, except)| except);
     HttpsProxy::of(url, except).map_err(|error| {
         Failure::Usage(format!(
-            "the variable {name}: {error}, or take it away, and CAs are asked without a proxy"
+            "the variable {name}: {error}, or remove it, and CAs are asked without a proxy"
         ))
     })
 }

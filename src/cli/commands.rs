@@ -23,8 +23,8 @@ pub(super) struct CommandRow {
 pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "watch",
-        about: "the daemon; what the image runs. SIGHUP: look again at everything. SIGTERM: end. A second one on the \
-                same state stands by and takes over",
+        about: "Run the daemon, as the image does. SIGHUP: look at everything again. SIGTERM: end. A second daemon on \
+                the same state waits, and takes over when the first one ends",
         examples: &[
             ("quaymaster watch --agree-tos", "work until SIGTERM"),
             (
@@ -37,7 +37,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "once",
-        about: "the same turns until nothing is left to do now, then exit; a terminal shows what runs meanwhile",
+        about: "Do what the daemon would do now, then exit; a terminal shows the steps in progress",
         examples: &[(
             "quaymaster once --agree-tos --state /var/lib/quaymaster",
             "for a timer instead of a daemon",
@@ -47,10 +47,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "plan",
-        about: "what would be done and why; touches nothing. Exits with 3 when something is wrong or can't be followed. \
-                `--from FILE` (or `-`): from what `docker inspect` \
-                printed, with no engine at all. There, `self` names the container that quaymaster is to run in; \
-                without it, it is on that host itself. What lies in the folders of the settings counts here, too",
+        about: "Show what would be done and why, without doing it. Exits with 3 when something is wrong or can't be \
+                followed. `--from FILE` (or `-`): read the output of `docker inspect` instead of asking an engine. \
+                There, `self` names the container that quaymaster is to run in; without `self`, it is to run on the host \
+                itself. The folders of the settings are read, too",
         examples: &[
             (
                 "docker exec NAME /quaymaster plan",
@@ -66,10 +66,11 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "render",
-        about: "template → file → signal, without certificates, from all containers and their environments: what \
-                docker-pygen and docker-gen do. A command line that begins with a flag of docker-pygen's does what it did \
-                there. Same bytes: nothing is written, nobody is told. `--watch`: go on, and \
-                render at every change; SIGHUP: render again. `--check`: files that it refuses go again. `--from FILE` (or `-`): from what `docker inspect` printed",
+        about: "Render templates into files and signal containers, without certificates, as docker-pygen and docker-gen \
+                do; templates see all containers and their environments. A command line that begins with a flag of \
+                docker-pygen's works as it did there. If the output is unchanged, nothing is written and no signal is \
+                sent. `--watch`: keep running, and render at every change; SIGHUP: render again. `--check`: if it fails, \
+                the previous files are restored. `--from FILE` (or `-`): read the output of `docker inspect`",
         examples: &[
             (
                 "quaymaster render --template nginx.tmpl",
@@ -77,12 +78,12 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             ),
             (
                 "quaymaster render --template nginx.tmpl --target /edge/default.conf --signal nginx HUP --watch",
-                "keep a file up to date, and tell nginx when it changes",
+                "keep a file up to date, and reload nginx when it changes",
             ),
             (
                 "quaymaster render --template nginx.tmpl --target /edge/default.conf --check nginx 'nginx -t' --signal \
                  nginx HUP",
-                "the same once; what nginx refuses does not stay, and nobody is told",
+                "the same once; what nginx refuses is replaced by the previous file, and no signal is sent",
             ),
         ],
         arguments: render::arguments,
@@ -90,8 +91,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "status",
-        about: "certificates, sites, consumers, failures, complaints, what is next and when, as the daemon left \
-                it after its last turn. `--format json`",
+        about: "Show certificates, sites, consumers, failures, complaints, and what happens next and when, as of the \
+                daemon's last turn. `--format json` for programs",
         examples: &[
             ("docker exec NAME /quaymaster status", "tables for people"),
             (
@@ -104,10 +105,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "explain",
-        about: "one name told as a story: which container and label ask for it, which proxy serves it from which file, \
-                which certificate and why that one, what was tried, what is really served now, and what to do next. \
-                Exits with 0 when it is served well, else with 3. `--history`: what has happened to it instead, as state has it; \
-                a container's name does, too",
+        about: "Explain one name: which container and label ask for it, which proxy serves it from which file, which \
+                certificate it has and why, what is really served now, and what to do next. Exits with 0 when the name \
+                is served well, else with 3. `--history`: show what has happened to the name instead; the name of a \
+                container works, too",
         examples: &[(
             "docker exec NAME /quaymaster explain shop.example",
             "why shop.example is as it is",
@@ -120,7 +121,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             let history = Arg::new("history")
                 .long("history")
                 .action(ArgAction::SetTrue);
-            let history = history.help("tell what has happened, the latest last");
+            let history = history.help("show what has happened, the latest last");
             command
                 .arg(name)
                 .arg(history)
@@ -130,7 +131,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "health",
-        about: "exit 0 while the daemon turns, else 3; in a container that runs `render`, 0 as long as it runs; for health checks",
+        about: "Exit with 0 while the daemon turns, else with 3; for health checks. In a container that runs `render`: \
+                exit with 0 as long as that runs",
         examples: &[(
             "HEALTHCHECK CMD [\"/quaymaster\", \"health\"]",
             "in a Dockerfile; the image has it",
@@ -140,9 +142,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "check",
-        about: "the set-up, finding by finding, each with its remedy: the engine and what it lets us do, our own \
-                container, folders and mounts, clocks, the CA, proxies, apps, who else may write or has written, left-overs, \
-                complaints. Changes nothing",
+        about: "Check the set-up, and show a remedy with each finding: the engine and the calls that it allows, \
+                quaymaster's own container, folders and mounts, clocks, the CA, proxies, apps, who else can write or has \
+                written to the folders, left-overs, complaints. Changes nothing",
         examples: &[(
             "docker exec NAME /quaymaster check",
             "is everything there that is needed?",
@@ -152,13 +154,13 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "renew",
-        about: "obtains now what is due; with names, only those. `--force`: though it is not due, and though a failure \
-                is to be waited for, or a published limit of the CA is reached; a time that the CA named is kept. A daemon that works on the same state does it. \
-                `--dry-run`: tries out whether it could be obtained, due or not, at the directory that the CA has for that; \
-                nothing of it is kept but the account there. `--folder`: the files of certificates in a folder of yours, which \
-                `issue` or manuale wrote: what is due by what they say, from the CA of the setting ca, by this command itself. \
-                What is there stays until the new files are on the disk; where hands are needed, what has to be put where is \
-                printed, and the exit code is 7",
+        about: "Renew the certificates that are due, or only the named ones. If a daemon uses this state, the daemon \
+                does it. `--force`: renew them even if they are not due, and skip quaymaster's own pauses after failures \
+                and published limits of the CA, but never a time that the CA named. `--dry-run`: try out whether they \
+                could be obtained, due or not, at the CA's staging directory; nothing is kept but the account there. \
+                `--folder`: renew the files in a folder of yours that `issue` or manuale wrote, if they are due, at the \
+                CA of the setting ca. The old files stay until the new ones are on the disk; if something has to be done \
+                by hand, it is printed, and the exit code is 7",
         examples: &[
             (
                 "docker exec NAME /quaymaster renew",
@@ -170,11 +172,11 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             ),
             (
                 "docker exec NAME /quaymaster renew --dry-run shop.example",
-                "would it be obtained? Asked at the CA's staging directory",
+                "could it be obtained? Tried at the CA's staging directory",
             ),
             (
                 "quaymaster renew --folder /srv/certs --webroot /var/www/html",
-                "what is due of the files that manuale wrote there",
+                "renew the files that manuale wrote there, if they are due",
             ),
         ],
         arguments: |command| {
@@ -185,7 +187,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
             command
                 .arg(names)
-                .arg(force.help("also what is not due, or waits after a failure; needs a NAME"))
+                .arg(force.help(
+                    "also certificates that are not due, or wait after a failure; needs a NAME",
+                ))
                 .arg(
                     Arg::new("dry-run")
                         .long("dry-run")
@@ -202,8 +206,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "notify",
-        about: "sends a test message to the receiver of a table [notify.NAME], as the daemon would. Exits with 3 when it is \
-                not taken, and says why",
+        about: "Send a test message to the receiver of a table [notify.NAME], as the daemon would. Exits with 3, and \
+                says why, when the receiver does not accept it",
         examples: &[(
             "docker exec NAME /quaymaster notify --test phone",
             "is the table [notify.phone] right?",
@@ -219,9 +223,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "release",
-        about: "hands over a host that a Compose project holds: to the oldest container of another project that asks for \
-                it, else to the next that does. A daemon that works on the same state does it. Exits with 2 when no project \
-                holds the host, with 3 when only the project that has it asks for it",
+        about: "Release a host from the Compose project that holds it: the oldest container of another project that asks \
+                for it gets it, else the next one that does. If a daemon uses this state, the daemon does it. Exits with \
+                2 when no project holds the host, with 3 when no other project asks for it",
         examples: &[(
             "docker exec NAME /quaymaster release shop.example",
             "after a project was renamed: shop.example is served for its new name at once",
@@ -234,9 +238,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "forget",
-        about: "archives a certificate now that no label asks for any more, instead of after archive-after; it is used again \
-                when a label does. A daemon that works on the same state does it. Exits with 2 when no such certificate is \
-                live, with 3 when a container asks for it, something uses it, or quaymaster did not obtain it",
+        about: "Archive a certificate now that no label asks for, instead of after archive-after; it is used again when \
+                a label asks for it. If a daemon uses this state, it does the work. Exits with 2 when no such \
+                certificate is live, with 3 when it is asked for, in use, or not from quaymaster",
         examples: &[(
             "docker exec NAME /quaymaster forget old.example",
             "old.example leaves live/ at once",
@@ -249,14 +253,13 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "import",
-        about: "puts a certificate of yours into provided/, after the checks that one there has to pass: out of files with \
-                its key, itself and its chain in any order, out of a folder with them, such as certbot's live/NAME, or out \
-                of standard input (`-`). One FILE that is the folder of certbot, lego, acme.sh, acme-companion or manuale \
-                gives all certificates in it, each under the name it has there; nothing is ordered, and nothing there \
-                changes. `--dry-run` shows what would be done. Another certificate of that name stays, unless `--replace` \
-                is given. A daemon on the same folders takes the new one up at once, but none needs to run. With the \
-                setting certificates, no engine is needed either. Exits with 3, and writes nothing, when the certificate \
-                can't be used or another has its place",
+        about: "Copy a certificate of yours into provided/, after checking it: from files with the key, the certificate \
+                and its chain in any order, from a folder with them, such as certbot's live/NAME, or from standard input \
+                (`-`). If FILE is the folder of certbot, lego, acme.sh, acme-companion or manuale, all certificates in \
+                it are imported, each under the name it has there; nothing is ordered, and nothing there changes. \
+                `--dry-run` shows what would be done. `--replace` replaces another certificate of that name. A daemon on \
+                the same folders uses it at once. With the setting certificates, no engine is needed. Exits with 3, and \
+                writes nothing, when it can't be used or its name is taken",
         examples: &[
             (
                 "cat key.pem cert.pem chain.pem | docker exec -i NAME /quaymaster import -",
@@ -280,10 +283,11 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "register",
-        about: "makes our account at a CA before anything is ordered: its terms are shown with their URL and asked about, \
-                unless agree-tos or `--yes` says so; the contact is the setting email. One that is there is told, and its \
-                contact brought up to date. `--account FILE` takes over the account of a key, and makes none. An account that \
-                works is never put over. Exits with 3 when the CA does not take the e-mail address",
+        about: "Register an account at a CA before anything is ordered. The terms are shown with their URL, and you are \
+                asked to agree, unless agree-tos or `--yes` is set; the contact is the setting email. An account that is \
+                there already is shown, and its contact updated; it is never overwritten. `--account FILE` takes over \
+                the account of the key in FILE instead of making one. Exits with 3 when the CA rejects the e-mail \
+                address",
         examples: &[
             (
                 "quaymaster register letsencrypt --email me@shop.example",
@@ -303,11 +307,11 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "account",
-        about: "our account at a CA: its URL, key and contact, what the CA says of it, and the CAA line that lets it alone \
-                obtain certificates. Without a NAME, all accounts, as they lie in state, with nobody asked. None is ever made \
-                (see register). `--roll-over`: a new key, which survives a kill at any step. `--deactivate`: the end of the \
-                account, after a question; its record is put aside. A daemon on the same state goes on with what lies there. \
-                Exits with 3 when the CA does not take the account as valid",
+        about: "Show the account at a CA: its URL, key and contact, what the CA says about it, and the CAA line that \
+                lets only this account obtain certificates. Without a NAME: list all accounts in state, without asking a \
+                CA. No account is made (see register). `--roll-over`: give the account a new key; this survives a kill \
+                at any step. `--deactivate`: end the account, after a question; its record is kept aside. A daemon on \
+                the same state uses the result. Exits with 3 when the CA says that the account is not valid",
         examples: &[
             (
                 "docker exec NAME /quaymaster account letsencrypt",
@@ -324,15 +328,15 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "authorize",
-        about: "shows a CA that names are yours, so that `issue` can obtain a certificate for them. With the setting webroot or \
-                listen-http it needs no hands; without them it says which file or DNS record has to be where, looks whether it \
-                can be seen, and goes on once it can. Ctrl-C keeps all that the CA has seen; the same names, in any order, go on \
-                with the same order. Without a terminal it does not wait: it prints what has to be put where and exits with 7. \
-                No engine is needed",
+        about: "Prove to a CA that names are yours, so that `issue` can obtain a certificate for them. Unless the \
+                setting webroot or listen-http is there, the command prints which file or DNS record has to be where, \
+                checks whether it can be seen, and goes on once it can. Ctrl-C keeps everything that the CA has \
+                validated; the same names, in any order, go on with the same order. Without a terminal it does not wait: \
+                it prints what has to be put where, and exits with 7. No engine is needed",
         examples: &[
             (
                 "quaymaster authorize shop.example www.shop.example",
-                "say what to put on the web server, and wait until it is there",
+                "print what to put on the web server, and wait until it is there",
             ),
             (
                 "quaymaster authorize --webroot /var/www/html shop.example",
@@ -348,19 +352,19 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "issue",
-        about: "obtains a certificate into files of yours: with the names that `authorize` has shown the CA, else it does that \
-                first. The order and its key are kept in state until the files are there. The key is a new one of `key-type`, \
-                or yours by --key, or known to you alone by --csr. Files that are there are replaced, once the new ones are \
-                on the disk; keys are readable by their owner alone. No engine is needed, and no daemon looks after these files: \
-                see `renew --folder`",
+        about: "Obtain a certificate into files of yours. Names that the CA has not validated yet are authorized first \
+                (see authorize). The order and its key are kept in state until the files are written. The key is a new \
+                one of type `key-type`, or your own (--key, --csr). Existing files are replaced once the new ones are on \
+                the disk; keys are readable by their owner only. No engine is needed. To renew the files, see `renew \
+                --folder`",
         examples: &[
             (
                 "quaymaster issue shop.example www.shop.example --output certs",
-                "four files under manuale's names, in certs/",
+                "write four files with manuale's names into certs/",
             ),
             (
                 "quaymaster issue --webroot /var/www/html --layout certbot --output /etc/certificates shop.example",
-                "all in one, with no hands",
+                "all in one command, without hands",
             ),
             ("quaymaster issue --csr shop.csr", "for a key that you keep"),
         ],
@@ -369,13 +373,13 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "records",
-        about: "records of DNS for names, to be pasted into a zone file: the CNAME record that leads from where a CA looks for \
-                proofs to a zone that may be changed from here, the TXT records that orders wait for, and the CAA records that \
-                let our account alone obtain certificates, by our method. Where a CA says that it takes standing proofs \
-                (dns-persist-01), their records follow as comments: other programs may use them with this account. `--format json`: \
-                the same for programs. `--try`: sets a TXT record by each table [dns.NAME], or \
-                by the one that the setting dns chooses, looks for it at the servers of its zone for up to two minutes, and \
-                removes it, after Ctrl-C too; exits with 3 when that can't be done by each. No engine is needed",
+        about: "Print DNS records for names, to be pasted into a zone file: the CNAME record that leads from where a CA \
+                looks to a zone that quaymaster can change, the TXT records that orders wait for, and the CAA records \
+                that let only this account obtain certificates, by its method. If a CA says that it accepts standing \
+                proofs (dns-persist-01), their records follow as comments: other programs may use them with this account. \
+                `--format json` for programs. `--try`: for each table [dns.NAME], or the one that the setting dns chooses, \
+                set a TXT record, look for it at the servers of its zone for up to two minutes, and remove it, after \
+                Ctrl-C too; exits with 3 when one of them can't do that. No engine is needed",
         examples: &[
             (
                 "docker exec NAME /quaymaster records shop.example '*.shop.example'",
@@ -395,10 +399,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "revoke",
-        about: "has its CA revoke a certificate, by the account that lies in state, else by the certificate's own key. Asks on a \
-                terminal. `--reason`: 0, 1, 4 or 5, or the word. With keyCompromise, a daemon on the same state orders one that \
-                is live anew, with a new key. One that is revoked already is fine. The CA is the one that was written down with \
-                a certificate in live/, else that of the setting ca",
+        about: "Have the CA revoke a certificate, by the account in state, else by the certificate's own key. Asks on a \
+                terminal. `--reason`: 0, 1, 4 or 5, or the word. With keyCompromise, a daemon on the same state orders a \
+                live certificate again, with a new key. One that is revoked already is not an error. The CA is that of \
+                the certificate in live/, else that of the setting ca",
         examples: &[
             (
                 "docker exec -it NAME /quaymaster revoke shop.example --reason keyCompromise",
@@ -414,9 +418,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "info",
-        about: "what a certificate says: names, issuer, dates, serial number, key, fingerprints, chain, whether its chain leads \
-                to a root that browsers know, and its id for renewal information (ARI); whether its key is there and fits, \
-                whether it is live, and who was given it. Nobody is asked but the disk",
+        about: "Show a certificate: names, issuer, dates, serial number, key, fingerprints, chain, whether the chain \
+                leads to a root that browsers know, and its id for renewal information (ARI); whether its key is there \
+                and fits, whether it is live, and which containers it was delivered to. Only the disk is read",
         examples: &[
             (
                 "docker exec NAME /quaymaster info shop.example",
@@ -432,9 +436,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "upgrade",
-        about: "writes into manuale's account.json where the account is by today's protocol, if the file still says where it was by \
-                the first version: the CA of the setting ca says so, by the key in the file. All else in it stays. Asks on a \
-                terminal. Exits with 6 when the CA has no account with that key",
+        about: "Write the account's present URL into manuale's account.json, if the file still has the URL of the \
+                protocol's first version: the CA of the setting ca is asked by the key in the file. The rest of the file \
+                stays. Asks on a terminal. Exits with 6 when the CA has no account with that key",
         examples: &[(
             "quaymaster upgrade account.json --ca letsencrypt",
             "an account from before 2019",
@@ -444,8 +448,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "reference",
-        about: "labels, settings, kinds, CAs, filters, built-in templates and what they see, commands and exit codes, as \
-                tables. `--format markdown` or `json`. With the name of a built-in template: its text, to copy and edit",
+        about: "Print tables of labels, settings, kinds, CAs, filters, built-in templates and what they see, commands \
+                and exit codes. `--format markdown` or `json`. With the name of a built-in template: print its text, to \
+                copy and edit",
         examples: &[
             ("quaymaster reference", "all tables"),
             (
@@ -468,7 +473,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "completions",
-        about: "what makes bash, zsh or fish complete this command line",
+        about: "Print the completions for bash, zsh or fish",
         examples: &[(
             "quaymaster completions bash > /etc/bash_completion.d/quaymaster",
             "for everybody on this machine",
@@ -483,7 +488,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "man",
-        about: "the page of the manual, or that of one command",
+        about: "Print the manual page, or the page of one command",
         examples: &[(
             "quaymaster man explain | man -l -",
             "read the page about explain",

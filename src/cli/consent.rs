@@ -9,7 +9,7 @@ use super::{Call, Failure};
 /// The flag that stands for every yes.
 pub(super) fn yes() -> Arg {
     let arg = Arg::new("yes").long("yes").action(ArgAction::SetTrue);
-    arg.help("do it without a question; a must where there is no terminal")
+    arg.help("do it without asking; required where there is no terminal")
 }
 
 /// Asks for consent. `what` is the sentence before the question.
@@ -22,7 +22,7 @@ pub(super) fn is_given(call: &Call, what: &str, question: &str) -> Result<bool, 
     }
     if !io::stdin().is_terminal() {
         return Err(Failure::Usage(format!(
-            "{what} Nothing was done: this is asked on a terminal alone, and here is none; add --yes to do it"
+            "{what} Nothing was done: this question needs a terminal; without one, add --yes"
         )));
     }
     let mut asked = io::stderr().lock();

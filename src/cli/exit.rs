@@ -57,9 +57,10 @@ pub const EXITS: &[ExitRow] = &[
     },
     ExitRow {
         exit: Exit::Partly,
-        meaning: "something failed, is wrong or can't be followed, the rest was done (by `plan`: told); a template failed; \
-                  `health`: the daemon does not turn; `import`: the certificate can't be used, or another has its place; `register`: the CA does not take the e-mail \
-                  address; `account`: the CA does not take the account as valid; `notify`: the message was not taken",
+        meaning: "something failed, is wrong or can't be followed, the rest was done (by `plan`: printed); a template \
+                  failed; `health`: the daemon does not turn; `import`: the certificate can't be used, or another has \
+                  its place; `register`: the CA does not take the e-mail address; `account`: the CA does not take the \
+                  account as valid; `notify`: the message was not taken",
     },
     ExitRow {
         exit: Exit::Engine,

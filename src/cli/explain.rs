@@ -40,7 +40,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         return history::run(call, word);
     }
     let host = Host::parse(word)
-        .map_err(|error| Failure::Usage(format!("{word:?} is no host name: {error}")))?;
+        .map_err(|error| Failure::Usage(format!("{word:?} is not a host name: {error}")))?;
     block_on(async {
         let (engine, own) = setup::reached(call).await?;
         let (daemon, folders) = setup::reader(call, engine, own.as_ref())?;

@@ -57,7 +57,7 @@ pub(super) fn named(word: &str) -> Result<CertificateName, Failure> {
         (Ok(name), _) => Ok(name),
         (Err(_), Ok(host)) => Ok(CertificateName::from(&host)),
         (Err(error), Err(_)) => Err(Failure::Usage(format!(
-            "{word:?} is no name of a certificate: {error}"
+            "{word:?} is not the name of a certificate: {error}"
         ))),
     }
 }
@@ -101,12 +101,12 @@ fn told(outcome: Option<&Forgotten>) -> String {
         Some(Forgotten::InUse {
             by: CertificateUser::SitesOf(wanted),
         }) => format!(
-            "not archived: it serves sites that ask for {wanted}; ask again when that certificate serves them"
+            "not archived: it serves sites that ask for {wanted}; try again when that certificate serves them"
         ),
         Some(Forgotten::InUse {
             by: CertificateUser::Clients,
-        }) => "not archived: it is shown to clients for want of another, as master or default certificate or by a label; \
-               change that first"
+        }) => "not archived: it is served to clients as master or default certificate, or because of a label; change \
+               that first"
             .to_owned(),
         Some(Forgotten::NotObtained) => {
             "not archived: quaymaster did not obtain it, and leaves it where it is".to_owned()

@@ -86,7 +86,8 @@ impl Hands for TerminalHands {
             eprint!("{}", told(task));
         }
         eprintln!(
-            "It is looked for every {} s; Enter: it is there, let the CA look. Ctrl-C: later; the same command goes on.",
+            "Quaymaster checks every {} s. Enter: it is in place, let the CA look. Ctrl-C: stop; the same command goes \
+             on later.",
             LOOK_EVERY.as_secs()
         );
         false

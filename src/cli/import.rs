@@ -36,8 +36,8 @@ pub(super) fn arguments(command: Command) -> Command {
                          the folder of certbot, lego, acme.sh, acme-companion or manuale"))
         .arg(name.help("what the certificate is called; without it, its first name"))
         .arg(replace.help("put it in the place of another of that name, which is kept in a hidden folder"))
-        .arg(renew.help("have one of ours take its place in good time before its end, instead of after it; always so with the \
-                         folder of a client"))
+        .arg(renew.help("let quaymaster obtain its successor in good time before it expires, instead of afterwards; \
+                         always so with the folder of a client"))
         .arg(file("password-file").long("password-file").help("a file with the password of the key"))
         .arg(dry_run.help("check everything and say what would be done, and write nothing"))
         .arg(arguments::format(&["text", "json"]))
@@ -212,10 +212,11 @@ fn covered(folders: &Folders, certificate: &HeldCertificate) -> Result<Vec<Host>
 pub(super) fn renewal(certificate: &HeldCertificate) -> String {
     match certificate.gives_way {
         true => format!(
-            "one of ours is ordered from {}, where a label wants a name of it, and takes its place",
+            "quaymaster obtains its successor from {} on, if a label asks for one of its names",
             plan::due_by(certificate, false, None).at
         ),
-        false => "one of ours is ordered at its end, where a label wants a name of it; with --renew, in good time before"
+        false => "quaymaster obtains its successor when it expires, if a label asks for one of its names; with \
+                  --renew, in good time before"
             .to_owned(),
     }
 }
@@ -297,7 +298,7 @@ mod tests {
             "issuer  Test\n",
             "serves  shop.example\n",
             "the daemon takes it up within a second",
-            "renewal one of ours is ordered at its end",
+            "renewal quaymaster obtains its successor when it expires",
         ] {
             assert!(told.contains(words), "{words}: {told}");
         }
@@ -331,7 +332,7 @@ mod tests {
         };
         let told = shown(&gives_way);
         assert!(
-            told.contains("renewal one of ours is ordered from 202"),
+            told.contains("renewal quaymaster obtains its successor from 202"),
             "{told}"
         );
         let same = shown(&import("unchanged"));

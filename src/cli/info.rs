@@ -186,10 +186,10 @@ fn origin(source: &Source) -> String {
         Source::Acme(directory) if !directory.is_empty() => {
             format!("obtained from {}", Issuer::Ca(directory.clone()))
         }
-        Source::Acme(_) => "obtained from a CA that is not known any more".to_owned(),
+        Source::Acme(_) => "obtained from a CA that is no longer known".to_owned(),
         Source::SelfSigned => "signed by its own key".to_owned(),
         Source::Fallback => "signed by its own key, until a better one is there".to_owned(),
-        Source::Provided => "put there by its user".to_owned(),
+        Source::Provided => "provided by you".to_owned(),
     }
 }
 
@@ -203,7 +203,7 @@ fn validity(details: &CertificateDetails, now: Timestamp) -> String {
     let left = match (now < *not_before, now.since(*not_after)) {
         (true, _) => format!("not before {} from now", rough(not_before.since(now))),
         (false, Duration::ZERO) => format!("{} left", rough(not_after.since(now))),
-        (false, over) => format!("over for {}", rough(over)),
+        (false, over) => format!("expired {} ago", rough(over)),
     };
     format!("from {not_before} until {not_after} ({whole}, {left})")
 }

@@ -40,7 +40,7 @@ pub(super) fn arguments(command: Command) -> Command {
         .action(ArgAction::SetTrue)
         .hide(true);
     command
-        .arg(names_argument().help("host names and addresses; with --csr, those of that are meant"))
+        .arg(names_argument().help("host names and addresses; with --csr, the names of the signing request"))
         .arg(by_hand::method())
         .arg(
             path("csr", "FILE")

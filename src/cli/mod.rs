@@ -175,7 +175,7 @@ fn dispatch(
         }
     }
     for name in strangers {
-        tracing::warn!("the variable {name} is no setting of quaymaster, though it looks like one");
+        tracing::warn!("the variable {name} is not a setting, though it looks like one");
     }
     let call = Call {
         dialects,

@@ -106,7 +106,7 @@ fn told(document: &Document<'_>, templates: &Templates) -> Result<String, Templa
         .collect::<Result<_, _>>()?;
     Ok(match (rendered.is_empty(), document.is_clean()) {
         (true, true) => "# nothing to do\n".to_owned(),
-        (true, false) => "# nothing to do until what is wrong is mended\n".to_owned(),
+        (true, false) => "# nothing to do until what is wrong is fixed\n".to_owned(),
         (false, _) => rendered.join("\n"),
     })
 }

@@ -134,22 +134,22 @@ const FLAGS: &[PygenFlag] = &[
         name: "swarm-manager",
         values: Values::None,
         does: Does::Later(
-            "--swarm-manager: services, tasks and nodes of a Swarm are not read yet, and nothing listens for its workers; \
-             containers of this engine are rendered and told",
+            "--swarm-manager: services, tasks and nodes of a Swarm are not read yet, and nothing listens for its \
+             workers; only containers of this engine are rendered and signalled",
         ),
     },
     PygenFlag {
         name: "workers",
         values: Values::Some,
         does: Does::Later(
-            "--workers: containers of other nodes are not told yet; those of this engine are",
+            "--workers: containers of other nodes are not signalled yet; containers of this engine are",
         ),
     },
     PygenFlag {
         name: "retries",
         values: Values::One,
         does: Does::NotNeeded(
-            "--retries is not needed: it is about workers, and whoever is not told now is told later, until it was",
+            "--retries is not needed: it is about workers; a signal that fails is sent again until it succeeds",
         ),
     },
     PygenFlag {

@@ -122,7 +122,8 @@ async fn tried(call: &Call, names: &[Host]) -> Result<Exit, Failure> {
     let tables = tables(settings);
     if tables.is_empty() {
         return Err(Failure::Usage(
-            "the settings have no table [dns.NAME], so that there is nothing to try; docs/dns.md has one for each way".to_owned(),
+            "the settings have no table [dns.NAME], so there is nothing to try; docs/dns.md has an example for each \
+             provider".to_owned(),
         ));
     }
     let responder = responder(call)?;

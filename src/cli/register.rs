@@ -118,13 +118,13 @@ async fn tell(
 fn text(registered: &Registered) -> String {
     let outcome = match registered.outcome {
         RegistrationOutcome::Registered => "registered",
-        RegistrationOutcome::Known => "there already, nothing was registered",
+        RegistrationOutcome::Known => "already there; nothing was registered",
         RegistrationOutcome::RegisteredAgain => {
-            "registered again: the CA had lost the account of before; records that name its URL (CAA accounturi) must be \
-             changed"
+            "registered again, because the CA had lost the previous account; records that name its URL (CAA \
+             accounturi) must be changed"
         }
         RegistrationOutcome::Recovered => {
-            "taken over; the file with its key can go, or stay with its program"
+            "taken over; you can delete the file with its key, or leave it to its program"
         }
     };
     let mut text = format!("{outcome}\n{}", registered.account.text());

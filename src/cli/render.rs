@@ -46,14 +46,15 @@ pub(super) fn arguments(command: Command) -> Command {
         .arg(template.required(true).help(
             "a template: a file, `#` and the text itself, or an http or https URL; may be given several times",
         ))
-        .arg(target.help("where the template before it goes; without one, to standard output"))
+        .arg(target.help("the file for the template before it; without a target, the result is printed to standard \
+                          output"))
         .arg(signal.conflicts_with("from").help(
             "when a target has changed, sends a signal to each container of this name, id or service, or with this label \
              (label=NAME or label=NAME=VALUE)",
         ))
         .arg(check.conflicts_with("from").help(
-            "before anybody is told that a target has changed, runs WORDS (one argument, split as a shell splits) in each \
-             container that is meant; where they fail, what was there before comes back",
+            "before a changed target is signalled, runs WORDS (one argument, split as a shell splits) in each matching \
+             container; if they fail, the previous files are restored",
         ))
         .arg(
             restart
@@ -61,7 +62,8 @@ pub(super) fn arguments(command: Command) -> Command {
                 .help("when a target has changed, restarts these containers"),
         )
         .arg(flag("tell-printed").conflicts_with("from").help(
-            "what has no target and is printed counts as changed, too, so that somebody is told",
+            "a template that is printed, because it has no target, counts as changed, too, and triggers signals and \
+             restarts",
         ))
         .args(watching())
         .arg(flag("only-exposed").help("templates see containers that expose a port, and no others"))
@@ -183,7 +185,8 @@ async fn show_numbers(options: &ArgMatches) -> Result<(), Failure> {
     let at = word.parse().map(local).ok().or_else(|| word.parse().ok());
     let at: SocketAddr = at.filter(|at| at.port() != 0).ok_or_else(|| {
         Failure::Usage(format!(
-            "--metrics {word}: that is no port; write one, such as 9413, or an address with it, such as 0.0.0.0:9413"
+            "--metrics {word}: that is not a port; write a port such as 9413, or an address with a port, such as \
+             0.0.0.0:9413"
         ))
     })?;
     let shown = page_listener::show_pages(at, Vec::new(), Rc::new(RenderPages::begin())).await;
@@ -307,7 +310,7 @@ fn repeat(options: &ArgMatches) -> Result<Option<Duration>, Failure> {
     match Interval::read(&[word]) {
         Ok(Interval { min, .. }) => Ok(Some(min)),
         Err(_) => Err(Failure::Usage(format!(
-            "--repeat {word}: that is no length of time; write seconds, such as 5"
+            "--repeat {word}: that is not a length of time; write seconds, such as 5"
         ))),
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let is_rehearsal = call.options.get_flag("dry-run");
     if force && names.is_empty() {
         let problem =
-            "name what to renew: --force without names would order every certificate anew";
+            "name what to renew: --force without names would order every certificate again";
         return Err(Failure::Usage(problem.to_owned()));
     }
     block_on(async {
@@ -81,21 +81,25 @@ fn wanted(names: &[String], survey: &Survey) -> Result<BTreeSet<CertificateName>
     if names.is_empty() {
         return Ok(all.keys().cloned().collect());
     }
-    let find = |word: &String| {
-        let host = Host::parse(word).ok();
-        let covers = |name: &&CertificateName| {
-            host.as_ref()
-                .is_some_and(|host| all[*name].names.contains(host))
-        };
-        let named = all
-            .keys()
-            .find(|name| name.as_str() == word)
-            .or_else(|| all.keys().find(covers));
-        named
-            .cloned()
-            .ok_or_else(|| unknown(word, host.as_ref(), survey))
-    };
-    names.iter().map(find).collect()
+    names.iter().map(|word| find(word, survey)).collect()
+}
+
+/// The certificate that is meant by a word: its name, or a host that it is for.
+fn find(word: &str, survey: &Survey) -> Result<CertificateName, Failure> {
+    let all = &survey.desired.certificates;
+    if let Some(name) = all.keys().find(|name| name.as_str() == word) {
+        return Ok(name.clone());
+    }
+    let host = Host::parse(word).ok();
+    for (name, wanted) in all {
+        if host
+            .as_ref()
+            .is_some_and(|host| wanted.names.contains(host))
+        {
+            return Ok(name.clone());
+        }
+    }
+    Err(unknown(word, host.as_ref(), survey))
 }
 
 fn unknown(word: &str, host: Option<&Host>, survey: &Survey) -> Failure {
@@ -110,7 +114,9 @@ fn unknown(word: &str, host: Option<&Host>, survey: &Survey) -> Failure {
             .map(|name| format!("did you mean {name}?"))
     });
     let remedy = nearest.unwrap_or_else(|| format!("`quaymaster explain {word}` says why"));
-    Failure::Usage(format!("nobody wants a certificate for {word}; {remedy}"))
+    Failure::Usage(format!(
+        "no label or setting asks for a certificate for {word}; {remedy}"
+    ))
 }
 
 /// Answers that can be given at once, because there is nothing to do.
@@ -183,7 +189,7 @@ fn told(name: &CertificateName, answer: Option<&RenewalOutcome>, now: Timestamp)
         Some(RenewalOutcome::Renewed { until }) => format!("renewed, valid until {until}"),
         Some(RenewalOutcome::NotDue { due }) => {
             format!(
-                "not due before {due} (in {}); --force renews it all the same",
+                "not due before {due} (in {}); --force renews it anyway",
                 rough(due.since(now))
             )
         }
@@ -197,9 +203,9 @@ fn told(name: &CertificateName, answer: Option<&RenewalOutcome>, now: Timestamp)
             again: None,
             ..
         }) => {
-            format!("{problem}; tried again when what is asked for changes")
+            format!("{problem}; tried again when the labels or settings change")
         }
-        Some(RenewalOutcome::NotWanted) => "nobody wants it any more".to_owned(),
+        Some(RenewalOutcome::NotWanted) => "no label or setting asks for it any more".to_owned(),
         Some(RenewalOutcome::CutOff) => {
             "cut off, since the daemon ended meanwhile; ask again".to_owned()
         }

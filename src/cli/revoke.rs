@@ -164,8 +164,8 @@ fn has_ordered(call: &Call, folders: &Folders, name: &CertificateName) -> Result
 fn next(name: &CertificateName, is_ordered_anew: bool) -> String {
     match is_ordered_anew {
         true => format!(
-            "the daemon orders {name} anew with a new key, where a label or setting asks for it; `quaymaster status` shows how \
-             far it is"
+            "the daemon orders {name} again with a new key, if a label or setting asks for it; `quaymaster status` \
+             shows the progress"
         ),
         false => format!(
             "{name} is live, and is served until another takes its place: run `quaymaster renew --force {name}`, which makes a \

@@ -44,7 +44,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     }
     let damaged = |error| DiskError::Damaged {
         path,
-        problem: format!("{error}; the next turn writes it anew"),
+        problem: format!("{error}; the next turn writes a new one"),
     };
     let status = read.map(|document| serde_json::from_str(&document));
     let status: Option<Status> = status.transpose().map_err(damaged)?;
@@ -75,7 +75,7 @@ fn orders(call: &Call, orders: &[HandOrder]) -> Vec<String> {
         let waits = match (order.stage, order.tasks.as_slice()) {
             (HandStage::Finalized, _) => {
                 format!(
-                    "its certificate was asked for; `quaymaster issue {names}` puts it into files"
+                    "its certificate was requested; `quaymaster issue {names}` writes it into files"
                 )
             }
             (HandStage::Authorized, _) => {
@@ -118,7 +118,7 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
                 .collect(),
         )),
         list("waiting for limits of their CAs", limited(status, now)),
-        list("asked of another CA", other_cas(status)),
+        list("from another CA", other_cas(status)),
         paint.wrong(&list("complaints", strings(&status.complaints))),
         paint.wrong(&list("engines out of reach", engines_away(status))),
         paint.wrong(&list("on disk", status.faults.iter().cloned().collect())),
@@ -190,7 +190,7 @@ fn outputs(status: &Status, width: Option<usize>) -> String {
         .map(|(name, output)| {
             let state = match (output.current, output.owed) {
                 (false, _) => "not as its template makes it now",
-                (true, true) => "written, and its consumer is being told",
+                (true, true) => "written; its consumer is being reloaded",
                 (true, false) => "in place",
             };
             let consumer = output.consumer.clone();
@@ -307,7 +307,7 @@ fn consumers(status: &Status, width: Option<usize>) -> String {
                 _ if !consumer.running => "not running".to_owned(),
                 _ if consumer.is_helper => "obtains certificates".to_owned(),
                 Progress::SignalOwed => "signal owed".to_owned(),
-                Progress::TakenBack => "what it had before is back".to_owned(),
+                Progress::TakenBack => "previous files restored".to_owned(),
                 Progress::Proven { at } => match consumer.unseen_since() {
                     None => format!("proven at {at}"),
                     Some(start) => format!(
@@ -346,7 +346,7 @@ fn failure(failure: &FailureStatus, now: Timestamp) -> String {
         Subject::Consumer(name) => name.as_str(),
     };
     let again = match failure.again {
-        None => "tried again when what is asked for changes".to_owned(),
+        None => "tried again when the labels or settings change".to_owned(),
         Some(again) => format!("tried again at {again}, {}", away(again, now)),
     };
     let problem = failure.problem.as_deref().unwrap_or("it was cut off");
@@ -464,10 +464,7 @@ mod tests {
             status.other_cas.insert(name, why.to_owned());
         }
         let text = shown(&status, NOW, Paint::default(), None);
-        let told = text
-            .split("asked of another CA:\n")
-            .nth(1)
-            .expect("it is told");
+        let told = text.split("from another CA:\n").nth(1).expect("it is told");
         let told: Vec<_> = told.lines().take(6).collect();
         assert_eq!(told[0], format!("  app1.example: {why}"));
         assert_eq!(told[5], "  and 2 more");

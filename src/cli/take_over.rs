@@ -208,7 +208,7 @@ fn notes(take_over: &TakeOver<'_>) -> Vec<String> {
         }
         if let Some(kept) = &taken.kept {
             let kept = kept.display();
-            let line = format!("{}: what was there before is kept in {kept}", taken.name);
+            let line = format!("{}: the previous certificate is kept in {kept}", taken.name);
             lines.push(plain(&line));
         }
     }

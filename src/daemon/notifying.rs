@@ -284,28 +284,21 @@ impl Loop {
     /// What is so now and would be told when it ends.
     fn ongoing(&self, desired: &Desired) -> BTreeSet<String> {
         let told = &self.told;
-        let complaints = told.complaints.iter().map(matters::of_complaint);
-        let notices = told.notices.iter().map(matters::of_notice);
-        let failures = told.failures.iter().map(matters::of_failure);
-        let faults = told.faults.iter().map(|fault| matters::of_fault(fault));
-        let templates = self
-            .templates
-            .faults()
-            .iter()
-            .map(|fault| matters::of_template(fault));
-        let stopped = desired
-            .consumers
-            .values()
-            .filter(|consumer| !consumer.running);
-        let stopped = stopped.map(|consumer| matters::of_stopped(&consumer.name));
-        complaints
-            .chain(notices)
-            .chain(failures)
-            .chain(faults)
-            .chain(templates)
-            .chain(stopped)
-            .chain(told.waiting.iter().map(matters::of_waiting))
-            .collect()
+        let mut ongoing = BTreeSet::new();
+        ongoing.extend(told.complaints.iter().map(matters::of_complaint));
+        ongoing.extend(told.notices.iter().map(matters::of_notice));
+        ongoing.extend(told.failures.iter().map(matters::of_failure));
+        ongoing.extend(told.faults.iter().map(|fault| matters::of_fault(fault)));
+        for fault in self.templates.faults() {
+            ongoing.insert(matters::of_template(fault));
+        }
+        for consumer in desired.consumers.values() {
+            if !consumer.running {
+                ongoing.insert(matters::of_stopped(&consumer.name));
+            }
+        }
+        ongoing.extend(told.waiting.iter().map(matters::of_waiting));
+        ongoing
     }
 }
 
@@ -489,13 +482,7 @@ mod tests {
                 .await;
                 let taken = texts(&taken.borrow());
                 let all = [
-                    "first",
-                    "first",
-                    "first",
-                    "first",
-                    "first",
-                    "second",
-                    "no longer so",
+                    "first", "first", "first", "first", "first", "second", "resolved",
                 ];
                 assert_eq!(taken.len(), all.len(), "{taken:#?}");
                 assert!(
@@ -565,7 +552,7 @@ mod tests {
                 let taken = texts(&taken.borrow());
                 assert_eq!(taken.len(), 4);
                 assert!(
-                    taken[2].contains("first") && taken[3].starts_with("no longer so: "),
+                    taken[2].contains("first") && taken[3].starts_with("resolved: "),
                     "{taken:?}"
                 );
                 let book = books.news_book("chat").unwrap();

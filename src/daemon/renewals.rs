@@ -179,7 +179,7 @@ impl Facts {
             RenewalSaid::Window(window) => {
                 let drawn = plan::suggestion(&held, &window);
                 if drawn.is_none() {
-                    let problem = format!("{} to {} makes no sense", window.start, window.end);
+                    let problem = format!("{} to {} is not a period", window.start, window.end);
                     tell_unread(name, problem);
                 }
                 drawn

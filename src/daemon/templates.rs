@@ -214,7 +214,7 @@ fn beside(
 fn unused((name, meant): (&String, &Option<&'static str>)) -> String {
     let remedy = match meant {
         Some(meant) => format!("did you mean {meant}?"),
-        None => "include it, or take it away".to_owned(),
+        None => "include it, or remove it".to_owned(),
     };
     format!(
         "template {name} does nothing: no built-in one is called so, and none in use includes it; {remedy}"
@@ -330,7 +330,7 @@ mod tests {
         in_use.look();
         assert_eq!(proxy_file(&in_use).as_deref(), Ok("# two\n"));
         assert!(
-            faults(&in_use)[0].ends_with("; include it, or take it away"),
+            faults(&in_use)[0].ends_with("; include it, or remove it"),
             "{:?}",
             faults(&in_use)
         );

@@ -5,8 +5,6 @@ use std::{
     rc::Rc,
 };
 
-use itertools::Itertools;
-
 use super::{
     Complaint, Issuance, LabelRules, Origin, Tls, Wanted,
     claims::Claim,
@@ -137,13 +135,20 @@ pub(super) fn wants(
     let mut wants = Wants::default();
     for (name, claims) in claims_by_certificate(hosts, assigned) {
         let Some((issuers, issuance)) = issuance(&name, &claims, rules, complaints) else {
-            claims
-                .iter()
-                .for_each(|(host, claim)| wants.say(host, nobody_asked(host, claim, rules)));
+            for (host, claim) in &claims {
+                wants.say(host, nobody_asked(host, claim, rules));
+            }
             continue;
         };
         let mut names = BTreeSet::new();
+        let (mut claimed_by, mut used_by) = (BTreeSet::new(), BTreeSet::new());
+        let mut proxies = BTreeSet::new();
         for (host, claim) in &claims {
+            claimed_by.insert(claim.bearer.name.clone());
+            if claim.purpose.is_use() {
+                used_by.insert(claim.bearer.name.clone());
+            }
+            proxies.extend(served_by.get(host).into_iter().flatten().cloned());
             if let Some(complaint) = refusal(host, claim, &issuance, rules) {
                 wants.say(host, complaint);
             } else if names.len() < MOST_NAMES || names.contains(*host) {
@@ -152,14 +157,6 @@ pub(super) fn wants(
                 complaints.insert(one_too_many(host, claim, &name));
             }
         }
-        let uses = claims.iter().filter(|(_, claim)| claim.purpose.is_use());
-        let used_by = uses.map(|(_, claim)| claim.bearer.name.clone());
-        let claimed_by = claims.iter().map(|(_, claim)| claim.bearer.name.clone());
-        let served_by = claims
-            .iter()
-            .filter_map(|(host, _)| served_by.get(host))
-            .flatten()
-            .cloned();
         if !names.is_empty() {
             let by_helper = is_helpers(&claims, &names, &issuance);
             let wanted = Wanted {
@@ -168,9 +165,9 @@ pub(super) fn wants(
                 issuer_said: issuer_said(&claims, &issuers),
                 issuance,
                 issuers,
-                claimed_by: claimed_by.sorted().dedup().collect(),
-                served_by: served_by.sorted().dedup().collect(),
-                used_by: used_by.sorted().dedup().collect(),
+                claimed_by: claimed_by.into_iter().collect(),
+                served_by: proxies.into_iter().collect(),
+                used_by: used_by.into_iter().collect(),
             };
             wants.certificates.insert(name, Rc::new(wanted));
         }
@@ -384,7 +381,7 @@ fn refusal(
         Issuer::SelfSigned => return None,
         Issuer::Ca(_) if host.is_wildcard() && !issuance.challenge.proves_wildcards() => (
             format!(
-                "a CA issues for {host} only by a DNS challenge, and {} is none",
+                "a CA issues for {host} only by a DNS challenge, and {} is not one",
                 issuance.challenge
             ),
             format!(
@@ -734,7 +731,7 @@ mod tests {
                 shop("shop", 4, "a.example")
                     .label("tls", "off")
                     .label("ca", "staging"),
-                "there is none of",
+                "there is none",
             ),
             (
                 shop("shop", 4, "*.a.example").label("redirect", "a.example"),
@@ -746,7 +743,7 @@ mod tests {
             ),
             (
                 shop("shop", 4, "a.example").label("challenge", "dns-1"),
-                "no challenge that can be met; write http-01, dns-01",
+                "not a supported challenge; write http-01, dns-01",
             ),
             (
                 shop("shop", 4, "a.example").label("certificate", "../a"),
@@ -754,7 +751,7 @@ mod tests {
             ),
             (
                 shop("shop", 4, "a.example").label("profile", "a b"),
-                "it is no word",
+                "it is not a word",
             ),
         ] {
             let desired = desired([proxy(), shop]);
@@ -861,7 +858,7 @@ mod tests {
         assert_eq!(said.len(), 3, "{said:?}");
         assert!(
             said[0].contains(
-                "a CA issues for *.shop.org only by a DNS challenge, and http-01 is none; write \
+                "a CA issues for *.shop.org only by a DNS challenge, and http-01 is not one; write \
                  quaymaster.challenge=dns-01, put"
             ),
             "{said:?}"
@@ -966,8 +963,9 @@ mod tests {
         assert_eq!(
             complaints(&unknown),
             [
-                "container shop, label quaymaster.ca=\"crop\": \"crop\" is no CA that a label can name; did you mean \
-                 corp?; write names of CAs, self-signed or none, such as staging; until then the site is not served"
+                "container shop, label quaymaster.ca=\"crop\": \"crop\" is not a CA that a label can name; did you \
+                 mean corp?; write names of CAs, self-signed or none, such as staging; until then the site is not \
+                 served"
             ]
         );
     }
@@ -1004,7 +1002,7 @@ mod tests {
         for (list, problem) in [
             (
                 "letsencrypt crop",
-                r#""crop" is no CA that a label can name; did you mean corp?"#,
+                r#""crop" is not a CA that a label can name; did you mean corp?"#,
             ),
             ("letsencrypt, none", "none stands alone, not in a list"),
             ("corp self-signed", "self-signed stands alone"),

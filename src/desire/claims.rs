@@ -202,55 +202,62 @@ pub(super) fn claims<'a>(
     spec: &'a SiteSpec,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Vec<(&'a Host, Claim<'a>)> {
-    let claim = Claim {
-        bearer,
-        spec,
-        purpose: Purpose::Certify,
-        has_proxy_beside: false,
-    };
-    let use_ = match bearer.name.is_settings() {
+    let mut purposes = Vec::new();
+    if spec.hosts.is_empty() {
+        add_uses(&mut purposes, bearer, spec);
+        for host in &spec.names {
+            if !spec.uses.contains(host) {
+                purposes.push((host, Purpose::Certify));
+            }
+        }
+    } else {
+        let claim = Claim {
+            bearer,
+            spec,
+            purpose: Purpose::Certify,
+            has_proxy_beside: false,
+        };
+        let Some(port) = port(&claim, complaints) else {
+            return Vec::new();
+        };
+        for host in &spec.hosts {
+            purposes.push((host, Purpose::Serve(port)));
+        }
+        for host in &spec.redirects {
+            if let Some(to) = &spec.first
+                && !spec.hosts.contains(host)
+            {
+                purposes.push((host, Purpose::Redirect(to)));
+            }
+        }
+        for host in &spec.names {
+            if !spec.hosts.contains(host) && !spec.redirects.contains(host) {
+                purposes.push((host, Purpose::Certify));
+            }
+        }
+        add_uses(&mut purposes, bearer, spec);
+    }
+    let mut claims = Vec::new();
+    for (host, purpose) in purposes {
+        let claim = Claim {
+            bearer,
+            spec,
+            purpose,
+            has_proxy_beside: false,
+        };
+        claims.push((host, claim));
+    }
+    claims
+}
+
+/// Adds the names that a site uses without serving them.
+fn add_uses<'a>(purposes: &mut Vec<(&'a Host, Purpose<'a>)>, bearer: &Bearer, spec: &'a SiteSpec) {
+    let purpose = match bearer.name.is_settings() {
         true => Purpose::Name,
         false => Purpose::Use,
     };
-    let uses = spec.uses.iter().map(|host| (host, use_));
-    if spec.hosts.is_empty() {
-        let named = spec.names.iter().filter(|host| !spec.uses.contains(*host));
-        let named = named.map(|host| (host, Purpose::Certify));
-        return uses.chain(named).map(with_purpose(&claim)).collect();
-    }
-    let Some(port) = port(&claim, complaints) else {
-        return Vec::new();
-    };
-    let (served, first) = (&spec.hosts, spec.first.as_ref());
-    let redirects = first.into_iter().flat_map(|to| {
-        spec.redirects
-            .iter()
-            .map(move |host| (host, Purpose::Redirect(to)))
-    });
-    let served_or_sent = |host: &Host| served.contains(host) || spec.redirects.contains(host);
-    let certified = spec
-        .names
-        .iter()
-        .filter(|host| !served_or_sent(host))
-        .map(|host| (host, Purpose::Certify));
-    let all = served.iter().map(|host| (host, Purpose::Serve(port)));
-    all.chain(redirects.filter(|(host, _)| !served.contains(host)))
-        .chain(certified)
-        .chain(uses)
-        .map(with_purpose(&claim))
-        .collect()
-}
-
-/// The same claim with another purpose.
-fn with_purpose<'a>(
-    claim: &Claim<'a>,
-) -> impl Fn((&'a Host, Purpose<'a>)) -> (&'a Host, Claim<'a>) {
-    move |(host, purpose)| {
-        let claim = Claim {
-            purpose,
-            ..claim.clone()
-        };
-        (host, claim)
+    for host in &spec.uses {
+        purposes.push((host, purpose));
     }
 }
 
@@ -264,7 +271,7 @@ fn port(claim: &Claim<'_>, complaints: &mut BTreeSet<Complaint>) -> Option<u16> 
         (None, _) => {}
     }
     let problem = match exposed.is_empty() {
-        true => "it exposes no TCP port, so it is not known where to ask it".to_owned(),
+        true => "it exposes no TCP port, so quaymaster does not know which port to use".to_owned(),
         false => format!(
             "it exposes the ports {}, none of them 80",
             words(exposed.iter().map(u16::to_string))

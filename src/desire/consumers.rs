@@ -480,7 +480,7 @@ fn unsignalled(consumer: &Consumer) -> Option<Complaint> {
         return None;
     };
     let said = &consumer.said;
-    let problem = format!("it can't be told to reload: {reason}");
+    let problem = format!("it can't be reloaded: {reason}");
     let remedy = format!(
         "write `exec` before the server in its command; or, if it follows signals, the label {}={}; until then it gets \
          its files and reads them when it starts",

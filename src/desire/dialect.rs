@@ -156,7 +156,7 @@ struct Mapped {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DialectError {
     /// The setting names one that there is not.
-    #[error("dialects={name:?}: there is none of that name; known are {}", known.join(", "))]
+    #[error("dialects={name:?}: there is no dialect of that name; known are {}", known.join(", "))]
     Unknown {
         /// As it is written.
         name: String,
@@ -164,13 +164,13 @@ pub enum DialectError {
         known: Vec<String>,
     },
     /// A table has the name of one that there is anyway.
-    #[error("[dialects.{0}]: there is one of that name already; call the table otherwise")]
+    #[error("[dialects.{0}]: there is a dialect of that name already; give the table another name")]
     Taken(String),
     /// A table that nobody reads.
     #[error("[dialects.{0}]: it would not be read; add {0} to the setting dialects")]
     Unread(String),
     /// A table names a label of ours that does not exist.
-    #[error("[dialects.{dialect}] {key}: there is no such label of ours{}", nearest.as_ref().map(|it| format!("; did you mean {it}?")).unwrap_or_default())]
+    #[error("[dialects.{dialect}] {key}: quaymaster has no such label{}", nearest.as_ref().map(|it| format!("; did you mean {it}?")).unwrap_or_default())]
     Key {
         /// The table.
         dialect: String,
@@ -404,7 +404,7 @@ impl Mapped {
                         .strip_prefix(prefix)
                         .is_some_and(|rest| rest.starts_with('.')) =>
                 {
-                    Some("it is one of our own")
+                    Some("it is one of quaymaster's own labels")
                 }
                 _ => None,
             };
@@ -572,7 +572,7 @@ mod tests {
         let told = complaints(&desired);
         let about = |start: &str| told.iter().any(|it| it.starts_with(start));
         assert!(
-            about("container shop, label routing-port=\"eighty\": it is no port"),
+            about("container shop, label routing-port=\"eighty\": it is not a port"),
             "{told:?}"
         );
         assert!(
@@ -665,8 +665,8 @@ mod tests {
             (
                 Some("native routng"),
                 BTreeMap::new(),
-                "dialects=\"routng\": there is none of that name; known are native, nginx-virtual-host, virtual-host, \
-                 routing, domain-automation",
+                "dialects=\"routng\": there is no dialect of that name; known are native, nginx-virtual-host, \
+                 virtual-host, routing, domain-automation",
             ),
             (
                 Some("native"),
@@ -676,7 +676,7 @@ mod tests {
             (
                 None,
                 table(&[("hots", "x")]),
-                "[dialects.mine] hots: there is no such label of ours; did you mean host?",
+                "[dialects.mine] hots: quaymaster has no such label; did you mean host?",
             ),
             (
                 None,
@@ -687,13 +687,13 @@ mod tests {
             (
                 None,
                 table(&[("host", "quaymaster.host")]),
-                "[dialects.mine] host=\"quaymaster.host\": it is one of our own; write the name of a label, such as \
-                 com.example.host",
+                "[dialects.mine] host=\"quaymaster.host\": it is one of quaymaster's own labels; write the name of a \
+                 label, such as com.example.host",
             ),
             (
                 None,
                 [("routing".to_owned(), BTreeMap::new())].into(),
-                "[dialects.routing]: there is one of that name already; call the table otherwise",
+                "[dialects.routing]: there is a dialect of that name already; give the table another name",
             ),
         ] {
             assert_eq!(new(order, &own), Err(expected.to_owned()));

@@ -260,8 +260,8 @@ fn one_by_one(files: &[PathBuf], bearer: &Bearer, said: &Origin) -> (String, Str
     let above = above.unwrap_or(path::Path::new("/")).display();
     let (names, them) = (names.join(" and "), bearer.service());
     let problem = format!(
-        "{names} would be a file of its own: key and certificate can't be switched as a set there, and what is mounted as a \
-         single file does not see a new one"
+        "{names} would be a file of its own: key and certificate can't be replaced together there, and a single \
+         mounted file keeps showing the old one"
     );
     let remedy = format!(
         "mount the folder in place of the file: in Compose, `volumes: [\"certs:{above}:ro\"]` in service {them}; and write \
@@ -281,8 +281,7 @@ fn taken(holding: &Holding, bearer: &Bearer, folder: &str, us: &str) -> (String,
         false => "runs",
     };
     let problem = format!(
-        "its folder {folder} is also that of container {server}, which {because}; quaymaster configures one proxy in a \
-         folder"
+        "container {server} uses the same folder {folder} and {because}; quaymaster configures one proxy per folder"
     );
     let remedy = format!(
         "give it a folder of its own: in Compose, make it a service of its own with `volumes: [\"edge2:{folder}:ro\"]`, \

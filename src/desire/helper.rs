@@ -84,7 +84,7 @@ pub(super) fn away(
     let problem = format!(
         "the helper was removed; certificates that are missing or due wait for another of its name until {until}"
     );
-    let remedy = "make it anew, or wait: after that, quaymaster obtains them itself".to_owned();
+    let remedy = "start it again, or wait: after that, quaymaster obtains them itself".to_owned();
     let said = specs.get(chosen?)?.proxy.origin(bearer, "kind");
     Some(said.complains(problem, remedy))
 }
@@ -137,7 +137,8 @@ pub(super) fn helper(
     let certificates = place_of(&rules.certificates, own)
         .and_then(|place| find(&bearer.mounts, &place, true))
         .ok_or_else(|| {
-            let problem = "it does not share our folder of certificates, so that nobody would see what it obtains";
+            let problem = "it does not share quaymaster's folder of certificates, so quaymaster would not see what it \
+                           obtains";
             let remedy = format!(
                 "mount one volume at {} in {service} and at {} in {}, without `:ro`",
                 rules.certificates.display(),
@@ -150,7 +151,7 @@ pub(super) fn helper(
     let webroot = match &spec.webroot {
         Some(theirs) => folder(bearer, theirs.clone(), own, spec.origin(bearer, "webroot"))?,
         None => shared_webroot(bearer, own, rules, true).ok_or_else(|| {
-            let problem = "it shares no folder for responses to challenges with us";
+            let problem = "it shares no folder for responses to challenges with quaymaster";
             let remedy = format!(
                 "mount one volume at /challenge in {}, and anywhere in {} and in each proxy, where {} must be allowed to \
                  write",
@@ -345,9 +346,9 @@ mod tests {
         assert_eq!(
             complaints(&gone),
             [
-                "container one, label quaymaster.kind=\"certbot\": the helper was removed; certificates that are missing or \
-                 due wait for another of its name until 1970-01-01T01:00:00Z; make it anew, or wait: after that, \
-                 quaymaster obtains them itself"
+                "container one, label quaymaster.kind=\"certbot\": the helper was removed; certificates that are \
+                 missing or due wait for another of its name until 1970-01-01T01:00:00Z; start it again, or wait: \
+                 after that, quaymaster obtains them itself"
             ]
         );
         let gone = seen([removed, younger, front(), shop()], rules());
@@ -366,16 +367,16 @@ mod tests {
             (without("lines"), "/etc/certbot-helper"),
             (
                 without("certificates"),
-                "it does not share our folder of certificates, so that nobody would see what it obtains; mount one volume \
-                 at /certificates in quaymaster and at /etc/letsencrypt in certbot, without `:ro`",
+                "it does not share quaymaster's folder of certificates, so quaymaster would not see what it obtains; \
+                 mount one volume at /certificates in quaymaster and at /etc/letsencrypt in certbot, without `:ro`",
             ),
             (
                 without("challenge"),
-                "it shares no folder for responses to challenges with us; mount one volume at /challenge",
+                "it shares no folder for responses to challenges with quaymaster; mount one volume at /challenge",
             ),
             (
                 helper("certbot", 6).label("email", "nobody"),
-                "it is no e-mail address",
+                "it is not an e-mail address",
             ),
             (
                 helper("certbot", 6).label("use", "mail.example"),

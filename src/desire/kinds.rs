@@ -181,7 +181,8 @@ pub enum Comes {
 }
 
 const OWN_DEFAULT: &str = "has a default server of its own, which stays";
-const WITHOUT_WEBDAV: &str = "was built without its WebDAV module, so that after a start requests go by addresses of before until quaymaster has looked";
+const WITHOUT_WEBDAV: &str = "was built without its WebDAV module, so after a start it sends requests to the previous \
+                              addresses until quaymaster has looked";
 
 const GATE_FILE: &str = "quaymaster--gate.conf";
 const IPV6_FILE: &str = "quaymaster--ipv6.conf";

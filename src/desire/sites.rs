@@ -144,8 +144,7 @@ pub(super) fn password_files(
 
 fn no_passwords(claim: &Claim<'_>, file: &str, proxy: &Bearer, ours: &SharedPath) -> Complaint {
     let name = &proxy.name;
-    let problem =
-        format!("there is no such file in {name}: {ours} here, where it should be, is none");
+    let problem = format!("there is no such file in {name}: quaymaster sees none at {ours}");
     let remedy = format!(
         "write it, with a line NAME:HASH for each who may come in (`openssl passwd -apr1` prints a HASH), or name another \
          file of {name}; until then nobody is let in"
@@ -209,25 +208,25 @@ fn pin(claim: &Claim<'_>) -> Option<Pin> {
     })
 }
 
+/// The addresses at which a proxy asks these bearers, each once.
+fn addresses(claims: Vec<&&Claim<'_>>, proxy: &Bearer) -> Box<[SocketAddr]> {
+    let addresses = claims
+        .into_iter()
+        .filter_map(|claim| upstream(claim, proxy));
+    addresses.sorted().dedup().collect()
+}
+
 /// One path of a site as this proxy sees it.
 fn route(host: &Host, claims: &[Claim<'_>], proxy: &Bearer) -> Option<Route> {
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
     let there = near.iter().filter(|claim| claim.bearer.is_there());
     let (traffic, idle): (Vec<&&Claim<'_>>, Vec<_>) = there.partition(|claim| takes_traffic(claim));
-    let addresses = |claims: Vec<&&Claim<'_>>| {
-        claims
-            .into_iter()
-            .filter_map(|claim| upstream(claim, proxy))
-            .sorted()
-            .dedup()
-            .collect()
-    };
     let realm = || spec.auth_realm.clone().unwrap_or_else(|| host.to_string());
     Some(Route {
         by_id: traffic.iter().find_map(|claim| by_id(claim, proxy)),
-        upstreams: addresses(traffic),
-        idle: addresses(idle),
+        upstreams: addresses(traffic, proxy),
+        idle: addresses(idle, proxy),
         scheme: spec.scheme,
         replaced_by: spec
             .upstream_path
@@ -390,7 +389,7 @@ fn unshared(bearer: &Bearer, proxies: &str) -> (String, String) {
     match (&bearer.joins, bearer.is_on_host()) {
         (Some(Joined { name: None, id }), _) => (
             format!("it uses the network of the container {id}, which is not there any more"),
-            "make it anew: `docker-compose up -d --force-recreate`".to_owned(),
+            "recreate it: `docker-compose up -d --force-recreate`".to_owned(),
         ),
         (Some(Joined { name: Some(owner), .. }), false) => (
             format!("it uses the network of {owner}, which no proxy shares; there is {proxies}"),

@@ -236,7 +236,7 @@ impl Path {
             }
             Some(rest) if rest.split('/').all(is_segment) => Ok(Self(path.to_owned())),
             _ => Err(
-                "it is no path of plain segments (letters, digits and `-._~`), such as /api"
+                "it is not a path of plain segments (letters, digits and `-._~`), such as /api"
                     .to_owned(),
             ),
         }

@@ -218,17 +218,23 @@ fn the_port_is_found_or_asked_for() {
         (exposing(&[]), Err("it exposes no TCP port")),
         (
             exposing(&[3000]).label("port", "eighty"),
-            Err("it is no port"),
+            Err("it is not a port"),
         ),
-        (exposing(&[3000]).label("port", "0"), Err("it is no port")),
-        (exposing(&[3000]).label("port", "+80"), Err("it is no port")),
+        (
+            exposing(&[3000]).label("port", "0"),
+            Err("it is not a port"),
+        ),
+        (
+            exposing(&[3000]).label("port", "+80"),
+            Err("it is not a port"),
+        ),
         (
             exposing(&[3000]).label("port", "80;443"),
-            Err("it is no port"),
+            Err("it is not a port"),
         ),
         (
             exposing(&[3000]).label("port", "70000"),
-            Err("it is no port"),
+            Err("it is not a port"),
         ),
     ] {
         let desired = desired([proxy(), shop]);
@@ -937,7 +943,7 @@ fn keys_are_for_the_user_that_a_proxy_runs_as_and_one_without_a_number_is_asked_
         (
             "",
             Some("nginx"),
-            Err("container proxy, label quaymaster.owner=\"nginx\": it is no user's number"),
+            Err("container proxy, label quaymaster.owner=\"nginx\": it is not a user number"),
         ),
     ] {
         let mut proxy = proxy();
@@ -998,11 +1004,11 @@ fn of_two_proxies_with_one_folder_only_the_older_is_configured() {
     assert_eq!(
         complaints(&desired),
         [
-            "container proxy2, label quaymaster.kind=\"nginx\": its folder /etc/nginx/conf.d is also that of container \
-          proxy, which is older; quaymaster configures one proxy in a folder; give it a folder of its own: in Compose, \
-          make it a service of its own with `volumes: [\"edge2:/etc/nginx/conf.d:ro\"]`, add `volumes: \
-          [\"edge2:/edge2\"]` to service quaymaster, and `edge2:` under the top-level volumes; or stop proxy, and this \
-          one takes over. Until then it gets no signal, and serves what it read when it started"
+            "container proxy2, label quaymaster.kind=\"nginx\": container proxy uses the same folder /etc/nginx/conf.d \
+             and is older; quaymaster configures one proxy per folder; give it a folder of its own: in Compose, make \
+             it a service of its own with `volumes: [\"edge2:/etc/nginx/conf.d:ro\"]`, add `volumes: \
+             [\"edge2:/edge2\"]` to service quaymaster, and `edge2:` under the top-level volumes; or stop proxy, and \
+             this one takes over. Until then it gets no signal, and serves what it read when it started"
         ]
     );
 }
@@ -1022,8 +1028,8 @@ fn a_folder_goes_over_to_the_proxy_that_runs() {
     assert_eq!(configured("", false), ("proxy2".to_owned(), vec![]));
     let (names, said) = configured("exited", true);
     assert_eq!(names, "proxy2");
-    let told = "container proxy, label quaymaster.kind=\"nginx\": its folder /etc/nginx/conf.d is also that of container \
-                proxy2, which runs; ";
+    let told = "container proxy, label quaymaster.kind=\"nginx\": container proxy2 uses the same folder \
+                /etc/nginx/conf.d and runs; ";
     assert!(said.len() == 1 && said[0].starts_with(told), "{said:?}");
     // Its restart policy has it back at once.
     assert_eq!(configured("restarting", true).0, "proxy");

@@ -376,8 +376,8 @@ mod tests {
             "it has no privkey, without which no server can use a certificate",
         );
         told(broker().label("mode", "0644"), "others could read the key");
-        told(broker().label("probe", "mqtts"), "is no port");
-        told(broker().label("use", "mqtt.example, b_ad"), "is no host");
+        told(broker().label("probe", "mqtts"), "is not a port");
+        told(broker().label("use", "mqtt.example, b_ad"), "is not a host");
         told(
             proxy().label("layout", "flat"),
             "the configuration of nginx names certbot's files",

@@ -391,8 +391,8 @@ impl HandCall<'_> {
             return match note.finalized_with == Some(with(&record.key)) {
                 true => Ok(()),
                 false => Err(Failure::Run {
-                    problem: "its certificate was asked for before with another key or signing request; name that one again by \
-                              --key or --csr, or none where none was named: the files are still to be written"
+                    problem: "its certificate was already requested with another key or signing request, and its files \
+                              are not written yet; give the same --key or --csr as then, or none if there was none"
                         .to_owned(),
                 }),
             };

@@ -293,7 +293,7 @@ async fn take_back(
         }
         Err(_) => return Err(Failure::Unseen { consumer, reason }),
     };
-    let words = format!("{reason}; `docker logs {consumer}` has its own words");
+    let words = format!("{reason}; `docker logs {consumer}` says more");
     let (installed, verdict) = deploy.refused(installed, again, &words);
     let is_slow = matches!(verdict, Verdict::Slow { .. });
     let installed = conclude(ports, deploy, installed, verdict)?;
@@ -431,7 +431,7 @@ pub(super) async fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Install
     ports
         .folders
         .keep_installed(&place, &installed, &BTreeSet::new())?;
-    let reason = "it ended before it showed what it was given".to_owned();
+    let reason = "it ended before it served the new configuration".to_owned();
     report(&Event::TakenBack {
         consumer: back.consumer.name.clone(),
         reason,

@@ -31,7 +31,7 @@ pub(super) async fn obtain(
     entered: &mut Vec<LedgerEntry>,
 ) -> Result<HeldCertificate, Failure> {
     let Some(helper) = &order.consumer.helper else {
-        return Err(not_told(&order.consumer, "it is no helper"));
+        return Err(not_told(&order.consumer, "it is not a helper"));
     };
     let how = how(&order.consumer)?;
     let certificates = &ports.issuing.certificates;

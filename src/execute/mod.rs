@@ -75,12 +75,12 @@ enum Failure {
     #[error("{problem}")]
     Run { problem: String },
     #[error(
-        "its own configuration is broken, also without what is new, and what is live goes on: {0}"
+        "its own configuration is broken even without the new files, and it keeps serving what is live: {0}"
     )]
     Broken(Box<Failure>),
     #[error(
-        "it takes neither its new configuration nor the one before, which is back: {reason}. Either a file of its own is \
-         wrong, or it does not get the signal: `docker logs {consumer}` says which, and where it is nginx, \
+        "it accepts neither its new configuration nor the previous one, which was restored: {reason}. Either a file of its own \
+         is wrong, or it does not get the signal: `docker logs {consumer}` says which, and for nginx, \
          `docker exec {consumer} nginx -t`"
     )]
     Unseen {
@@ -88,38 +88,38 @@ enum Failure {
         reason: String,
     },
     #[error(
-        "what it was given is not seen: {reason}; it refuses that or does not get the signal: `docker logs {consumer}` \
-         says which"
+        "the new configuration does not appear: {reason}; the server rejected it or does not get the signal: `docker \
+         logs {consumer}` says which"
     )]
     NotSeen {
         consumer: ContainerName,
         reason: String,
     },
     #[error(
-        "it ended when it was to read its new configuration, and has back the one before: {reason}; `docker logs \
-         {consumer}` says why it ended, and `docker start {consumer}` starts it where its restart policy does not"
+        "{consumer} ended when it was reloaded, and its previous files were restored: {reason}; `docker logs {consumer}` \
+         says why it ended, and `docker start {consumer}` starts it if its restart policy does not"
     )]
     Ended {
         consumer: ContainerName,
         reason: String,
     },
     #[error(
-        "what it was given was not seen in time, and a reload took {took:.1?}; it gets more time: {reason}"
+        "the new configuration did not appear in time, and a reload took {took:.1?}; the server gets more time: {reason}"
     )]
     Slow {
         took: std::time::Duration,
         reason: String,
     },
     #[error(
-        "it does not answer at all, so what it was given stays unproven: {reason}; if it listens on other ports, say so \
-         with the labels http-port and https-port"
+        "it does not answer at all, so the new configuration stays unproven: {reason}; if the server listens on other \
+         ports, set the labels http-port and https-port"
     )]
     OutOfReach { reason: String },
-    #[error("what it was given is in its place, and is still not seen: {reason}")]
+    #[error("the new configuration is in place, but still does not appear: {reason}")]
     StillUnseen { reason: String },
     #[error(
-        "its gate can't be opened, which keeps requests from others' containers after a start: {problem}; `docker logs \
-         {consumer}` has its own words"
+        "its gate (it keeps requests from other containers after a start) can't be opened: {problem}; `docker logs \
+         {consumer}` says more"
     )]
     Gate {
         consumer: ContainerName,
@@ -129,35 +129,36 @@ enum Failure {
     NotServed(#[from] NotServed),
     #[error(transparent)]
     Record(#[from] RecordFault),
-    #[error("{saw}; it is looked for again, and the CA is asked once it is seen")]
+    #[error("{saw}; quaymaster looks again, and asks the CA once the record is seen")]
     NotYet { saw: String, again: Timestamp },
     #[error(transparent)]
     SelfCheck(#[from] SelfCheckFailed),
     #[error(
-        "the helper {helper} has not brought it within {within:?}: {saw}; `docker logs {helper}` has certbot's own words"
+        "the helper {helper} has not obtained it within {within:?}: {saw}; `docker logs {helper}` says why"
     )]
     NothingBrought {
         helper: ContainerName,
         within: std::time::Duration,
         saw: String,
     },
-    #[error("the helper {helper} can't be told what to obtain: {reason}")]
+    #[error("the helper {helper} can't be given its list of certificates: {reason}")]
     HelperNotTold {
         helper: ContainerName,
         reason: String,
     },
     #[error(
-        "{} was not put there by certbot, which could not put its certificate there; move it away, with what has the same \
-         name in live/ and archive/, or write the label `ca` beside the name, so that quaymaster obtains it itself",
+        "{} was not put there by certbot, so certbot can't store its certificate under that name; move it away, \
+         together with the same name in live/ and archive/, or add the label `ca`, so that quaymaster obtains the \
+         certificate itself",
         path.display()
     )]
     InCertbotsWay { path: std::path::PathBuf },
     #[error(
-        "the clock of this machine was set after this had been planned; nothing was ordered, and it is found out anew \
-         whether it is due"
+        "the clock of this machine was set meanwhile; nothing was ordered, and quaymaster checks again whether the \
+         certificate is due"
     )]
     ClockSet,
-    #[error("something has to be put somewhere by hand first")]
+    #[error("a file or a DNS record has to be put in place by hand first")]
     Hands(Vec<(HandTask, String)>),
 }
 

@@ -65,7 +65,7 @@ pub async fn preview(
 
 /// The verdicts where a server answers by a thumbprint that nobody can compare: nothing is held up by what can't be known.
 pub(super) fn unknown(obtain: &Obtain) -> Vec<(Host, NameVerdict)> {
-    const WHY: &str = "a server is to answer by the thumbprint of our account's key, and there is no account yet, or its \
+    const WHY: &str = "a server answers by the thumbprint of the account's key, but there is no account yet, or its \
                        key is being changed; `quaymaster register` makes one";
     let unsure = |name: &Host| (name.clone(), NameVerdict::Unsure(WHY.to_owned()));
     obtain.names.iter().map(unsure).collect()
@@ -218,7 +218,7 @@ impl<'a> Looking<'a> {
         let url = format!("http://{}{CHALLENGE_PATH}{token}", challenge.name.in_url());
         let mut url = match Url::parse(&url) {
             Ok(url) => url,
-            Err(error) => return VisitEnd::BadRedirect(format!("{url} is no URL: {error}")),
+            Err(error) => return VisitEnd::BadRedirect(format!("{url} is not a URL: {error}")),
         };
         let mut addresses = vec![at];
         loop {

@@ -91,7 +91,7 @@ fn unseen(consumer: &Consumer, look: Look, connected: bool) -> Unseen {
     }
     if look.is_silent {
         return Unseen::Ever {
-            reason: format!("{reason}; `docker logs {}` may tell why", consumer.name),
+            reason: format!("{reason}; `docker logs {}` may say why", consumer.name),
         };
     }
     match connected {

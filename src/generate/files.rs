@@ -262,7 +262,7 @@ impl Drop for Placed {
             };
             if let Err(error) = done {
                 report(&Event::DiskFault {
-                    problem: format!("what was there before is not back: {}", chain(&error)),
+                    problem: format!("the previous file could not be restored: {}", chain(&error)),
                 });
                 continue;
             }
@@ -289,7 +289,7 @@ pub(super) fn put_back(files: &dyn TargetFiles, target: &SharedPath) -> bool {
         }
         Err(error) => {
             report(&Event::DiskFault {
-                problem: format!("what was there before is not back: {}", chain(&error)),
+                problem: format!("the previous file could not be restored: {}", chain(&error)),
             });
             false
         }

@@ -48,7 +48,7 @@ impl TemplateSource {
         match is_url {
             true => Url::parse(text)
                 .map(Self::Url)
-                .map_err(|error| format!("{text:?} is no URL: {error}")),
+                .map_err(|error| format!("{text:?} is not a URL: {error}")),
             false => Ok(Self::File(word.into())),
         }
     }
@@ -201,7 +201,7 @@ mod tests {
             assert_eq!(read.to_string(), shown);
         }
         let told = TemplateSource::read(OsStr::new("http://")).expect_err("it is none");
-        assert!(told.contains("is no URL"), "{told}");
+        assert!(told.contains("is not a URL"), "{told}");
     }
 
     #[test]

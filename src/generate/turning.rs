@@ -418,7 +418,7 @@ impl Turning {
             }
             (before, Some(fault)) if before.as_ref() != Some(fault) => {
                 report(&Event::Template(TemplateEvent::Broken {
-                    problem: format!("{fault}; what is there stays"),
+                    problem: format!("{fault}; the present file stays"),
                 }));
             }
             _ => {}

@@ -20,7 +20,7 @@ pub struct HistoryEntry {
 }
 
 /// What is said at the beginning of words that tell the end of something.
-const OVER: &str = "no longer so: ";
+const OVER: &str = "resolved: ";
 
 /// Entries that are kept of one name.
 pub const MOST_ENTRIES: usize = 100;
@@ -85,7 +85,7 @@ mod tests {
             entry(2, "complaint", "no port"),
             entry(3, "site-seen", "a is served"),
             entry(4, "complaint", "no port"),
-            entry(5, "complaint-over", "no longer so: no port"),
+            entry(5, "complaint-over", "resolved: no port"),
             entry(6, "site-gone", "a is gone"),
             entry(7, "site-seen", "a is served"),
             entry(8, "complaint", "no port"),

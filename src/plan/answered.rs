@@ -1,6 +1,6 @@
 //! The answers to a CA's challenges for a certificate, foreseen.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::collections::BTreeSet;
 
 use super::part::{own_file, site_file};
 use crate::{
@@ -38,33 +38,48 @@ pub(super) fn is_answered(
     if proxies.is_empty() && answers_itself {
         return true;
     }
-    let answers = |proxy: &Rc<Consumer>, host: &Host| {
-        let is_changed = || {
-            let subject = Subject::Consumer(proxy.name.clone());
-            deploying.contains(&proxy.name) || observed.under_way.contains(&subject)
-        };
-        let goes_on = proxy.reload != Reload::Restart || !is_changed();
-        let told = || {
-            observed
-                .installed
-                .get(&proxy.name)
-                .is_some_and(|installed| {
-                    // Of a site that was served, and is held back, what serves names that no site has answers.
-                    let is_left = observed.lasting(name).is_some() && has_ground(proxy, installed);
-                    let has_site = is_left
-                        || !proxy.sites.contains_key(host)
-                        || installed.files.contains_key(&site_file(host));
-                    installed.progress != Progress::SignalOwed && has_site
-                })
-        };
-        goes_on && proxy.running && told()
-    };
-    wanted.names.iter().all(|host| {
+    let lasts = observed.lasting(name).is_some();
+    let can_answer: Vec<_> = proxies
+        .iter()
+        .map(|proxy| proxy.running && !is_restarted(proxy, observed, deploying))
+        .collect();
+    for host in &wanted.names {
         let is_site = proxies.iter().any(|proxy| proxy.sites.contains_key(host));
-        proxies
-            .iter()
-            .any(|proxy| is_site == proxy.sites.contains_key(host) && answers(proxy, host))
-    })
+        let mut answers = proxies.iter().zip(&can_answer);
+        let is_answered = answers.any(|(proxy, can_answer)| {
+            *can_answer
+                && is_site == proxy.sites.contains_key(host)
+                && has_answer(proxy, host, lasts, observed)
+        });
+        if !is_answered {
+            return false;
+        }
+    }
+    true
+}
+
+/// True if a proxy is started again at this moment, to read its files.
+fn is_restarted(
+    proxy: &Consumer,
+    observed: &Observed,
+    deploying: &BTreeSet<ContainerName>,
+) -> bool {
+    let subject = Subject::Consumer(proxy.name.clone());
+    proxy.reload == Reload::Restart
+        && (deploying.contains(&proxy.name) || observed.under_way.contains(&subject))
+}
+
+/// True if the files that a proxy has read answer challenges for a name. `lasts`: a certificate for it is there.
+fn has_answer(proxy: &Consumer, host: &Host, lasts: bool, observed: &Observed) -> bool {
+    let Some(installed) = observed.installed.get(&proxy.name) else {
+        return false;
+    };
+    // Of a site that was served, and is held back, what serves names that no site has answers.
+    let is_left = lasts && has_ground(proxy, installed);
+    let has_site = is_left
+        || !proxy.sites.contains_key(host)
+        || installed.files.contains_key(&site_file(host));
+    installed.progress != Progress::SignalOwed && has_site
 }
 
 /// True if the files that all sites of a proxy need lie there.

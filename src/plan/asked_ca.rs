@@ -72,7 +72,7 @@ impl fmt::Display for OtherCa {
                     )?;
                 }
                 PassedOver::Busy { until } => {
-                    write!(f, "{between}{issuer} asks to be left alone until {until}")?;
+                    write!(f, "{between}{issuer} asks for a pause until {until}")?;
                 }
             }
         }

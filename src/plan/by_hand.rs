@@ -37,7 +37,9 @@ pub struct AskedByHand {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NotByHand {
     /// No CA does it that way.
-    #[error("{0} can't be proven by {1}: CAs look at a wildcard by dns-01 alone: add --method dns")]
+    #[error(
+        "{0} can't be validated by {1}, because CAs validate wildcards only by dns-01; add --method dns"
+    )]
     Wildcard(Host, String),
     /// More than a certificate has.
     #[error("{0} names are too many: a certificate has at most {MOST_NAMES}")]
@@ -182,7 +184,7 @@ mod tests {
         let told = wildcard.expect_err("no CA does that").to_string();
         assert_eq!(
             told,
-            "*.a.example can't be proven by http-01: CAs look at a wildcard by dns-01 alone: add --method dns"
+            "*.a.example can't be validated by http-01, because CAs validate wildcards only by dns-01; add --method dns"
         );
         planned(&["a.example", "*.a.example"], |asked| {
             asked.issuance.challenge = ChallengeType::Dns01;

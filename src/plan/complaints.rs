@@ -14,40 +14,41 @@ use crate::{
 
 /// The complaints at `now`.
 pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTreeSet<Complaint> {
-    let is_covered = |host: &Host| {
-        observed
-            .held
-            .values()
-            .any(|held| held.covers(host) && held.is_valid_at(now) && !held.is_fallback())
-    };
-    let uncovered = desired
-        .uncovered
-        .iter()
-        .filter(|(host, _)| !is_covered(host));
-    let uncovered = uncovered.flat_map(|(_, complaints)| complaints.iter().cloned());
-    let sites = desired
-        .consumers
-        .values()
-        .flat_map(|consumer| &consumer.sites);
-    let pinned = sites.filter_map(|(host, site)| pinned(host, site.pin.as_ref()?, observed, now));
-    let consumers = desired.consumers.values();
-    let defaults = consumers.flat_map(|consumer| defaults(consumer, desired, observed, now));
-    let wanted = desired.certificates.iter();
-    let kept = wanted.filter_map(|(name, wanted)| kept(name, wanted, observed, now));
-    let missing = observed.missing.iter();
-    let missing = missing.filter_map(|file| desired.files.get(file));
-    let refused = observed.refused_emails.iter();
-    let refused = refused.filter_map(|(ca, refused)| unreached(ca, refused, desired));
-    let gaps = observed.clock_gaps.iter();
-    let gaps = gaps.filter_map(|(ca, gap)| wrong_clock(ca, gap, desired));
-    uncovered
-        .chain(pinned)
-        .chain(defaults)
-        .chain(kept)
-        .chain(refused)
-        .chain(gaps)
-        .chain(missing.flatten().cloned())
-        .collect()
+    let mut all = BTreeSet::new();
+    for (host, complaints) in &desired.uncovered {
+        if !is_covered(host, observed, now) {
+            all.extend(complaints.iter().cloned());
+        }
+    }
+    for consumer in desired.consumers.values() {
+        for (host, site) in &consumer.sites {
+            if let Some(pin) = &site.pin {
+                all.extend(pinned(host, pin, observed, now));
+            }
+        }
+        all.extend(defaults(consumer, desired, observed, now));
+    }
+    for (name, wanted) in &desired.certificates {
+        all.extend(kept(name, wanted, observed, now));
+    }
+    for (ca, refused) in &observed.refused_emails {
+        all.extend(unreached(ca, refused, desired));
+    }
+    for (ca, gap) in &observed.clock_gaps {
+        all.extend(wrong_clock(ca, gap, desired));
+    }
+    for file in &observed.missing {
+        if let Some(complaints) = desired.files.get(file) {
+            all.extend(complaints.iter().cloned());
+        }
+    }
+    all
+}
+
+/// True if a valid certificate that is more than a fallback covers the name.
+fn is_covered(host: &Host, observed: &Observed, now: Timestamp) -> bool {
+    let mut held = observed.held.values();
+    held.any(|held| held.covers(host) && held.is_valid_at(now) && !held.is_fallback())
 }
 
 /// That a certificate is kept which the CA that is asked for now would replace by one that nobody trusts.
@@ -60,9 +61,9 @@ fn kept(
     let (held, issuer) = (observed.held.get(name)?, &wanted.issuance.issuer);
     let until = kept_until(held, issuer, now)?;
     let problem = format!(
-        "the certificate {name} that is there is trusted, and none from {issuer} is; it stays until {until}"
+        "the certificate {name} that is there is trusted, and certificates from {issuer} are not; it stays until {until}"
     );
-    let remedy = format!("name the CA again that issued it; to try {issuer} out, use another host");
+    let remedy = format!("name the CA that issued it; to try {issuer} out, use another host");
     Some(wanted.issuer_said.clone().complains(problem, remedy))
 }
 
@@ -73,8 +74,8 @@ fn unreached(ca: &str, refused: &RefusedEmail, desired: &Desired) -> Option<Comp
     let RefusedEmail { email, problem } = refused;
     let said = Origin::new(&asking.issuer_said.bearer, "setting email", email);
     Some(said.complains(
-        format!("{ca} does not take it, so nobody hears from it: {problem}"),
-        "write another address, or leave the setting out; certificates are obtained all the same",
+        format!("{ca} does not accept it, and sends no mail: {problem}"),
+        "write another address, or leave the setting out; certificates are obtained anyway",
     ))
 }
 
@@ -98,9 +99,9 @@ pub(super) fn limited(
         let remedy = match &reached.limited {
             Limited::Orders | Limited::OrdersOf(_) => return None,
             Limited::SameNames => format!(
-                "wait, and look why it is asked for so often; `quaymaster renew {name} --force` asks all the same"
+                "wait, and find out why it is ordered so often; `quaymaster renew {name} --force` orders it anyway"
             ),
-            Limited::Failures(_) => "mend what the CA said of it; it is asked again then".to_owned(),
+            Limited::Failures(_) => "fix what the CA said about it; then quaymaster asks again".to_owned(),
         };
         let said = &desired.certificates.get(name)?.issuer_said;
         Some(said.clone().complains(reached.to_string(), remedy))
@@ -117,13 +118,15 @@ fn shared_limit(issuer: &Issuer, limited: &Limited, limit: Limit) -> Complaint {
     };
     let problem = match limited {
         Limited::OrdersOf(_) => {
-            format!("it takes {limit}, and one project has had its share: its other new names wait")
+            format!(
+                "the CA accepts {limit}, and one project has used up its share: its other new names wait"
+            )
         }
-        _ => format!("it takes {limit}, and no more are left: other new names wait"),
+        _ => format!("the CA accepts {limit}, and no more are left: other new names wait"),
     };
     Origin::new(&ContainerName::of_settings(), &format!("new orders {whose}"), "").complains(
         problem,
-        "wait: each is ordered as soon as may be, and `quaymaster status` says when; renewals go on",
+        "wait: each is ordered as soon as possible, and `quaymaster status` says when; renewals go on",
     )
 }
 
@@ -137,8 +140,8 @@ fn wrong_clock(ca: &str, gap: &ClockGap, desired: &Desired) -> Option<Complaint>
         "",
     );
     Some(clock.complains(
-        format!("it is {gap} that of the CA {ca}, so nothing is ordered there"),
-        "set it, best by NTP: quaymaster sees that at once and goes on; while the clocks differ it compares them each hour",
+        format!("it is {gap} the clock of the CA {ca}, so nothing is ordered there"),
+        "set it, best by NTP: quaymaster notices that at once and goes on; until then it compares the clocks each hour",
     ))
 }
 
@@ -185,7 +188,7 @@ fn shown_instead(consumer: &Consumer, observed: &Observed, now: Timestamp) -> St
 
 /// The complaint about a pinned certificate, if there is one.
 fn pinned(host: &Host, pin: &Pin, observed: &Observed, now: Timestamp) -> Option<Complaint> {
-    const SERVED: &str = "it is served all the same, as long as this label is there";
+    const SERVED: &str = "it is served anyway, as long as this label is there";
     let (problem, remedy) = match observed.held.get(&pin.certificate) {
         None => (
             "there is no certificate of this name".to_owned(),
@@ -270,9 +273,9 @@ mod tests {
         for (directory, is_told) in [(ca.expect("it is asked"), true), ("another", false)] {
             observed.refused_emails = [(directory.to_owned(), refused.clone())].into();
             let expected = format!(
-                "container shop, label setting email=\"ops@corp.example\": {directory} does not take it, so nobody hears \
-                 from it: the CA refuses (invalidContact): no; write another address, or leave the setting out; \
-                 certificates are obtained all the same"
+                "container shop, label setting email=\"ops@corp.example\": {directory} does not accept it, and sends \
+                 no mail: the CA refuses (invalidContact): no; write another address, or leave the setting out; \
+                 certificates are obtained anyway"
             );
             let told = said(&desired, &observed, START);
             assert_eq!(
@@ -293,8 +296,8 @@ mod tests {
             said(&desired, &observed, START),
             [
                 "container shop, label quaymaster.auth=\"/etc/nginx/conf.d/htpasswd\": there is no such file in proxy: \
-                 /edge/htpasswd here, where it should be, is none; write it, with a line NAME:HASH for each who may come \
-                 in (`openssl passwd -apr1` prints a HASH), or name another file of proxy; until then nobody is let in"
+                 quaymaster sees none at /edge/htpasswd; write it, with a line NAME:HASH for each who may come in \
+                 (`openssl passwd -apr1` prints a HASH), or name another file of proxy; until then nobody is let in"
             ]
         );
     }
@@ -328,9 +331,7 @@ mod tests {
         observed.hold(name.clone(), own.clone());
         let told = &said(&pinned, &observed, START)[0];
         assert!(
-            told.contains(
-                "it is for other.example and not for shop.example; it is served all the same"
-            ),
+            told.contains("it is for other.example and not for shop.example; it is served anyway"),
             "{told}"
         );
         let texts: Vec<_> = planned(&pinned, &observed, START)

@@ -268,12 +268,12 @@ fn complaint_of_shut(consumer: &Consumer, shut: &BTreeSet<FileName>) -> Option<C
         .collect::<Vec<_>>()
         .join(", ");
     let problem = format!(
-        "requests for {names} get 503: what {} serves leads to addresses that are not theirs any more and may be others' \
-         by now, and it takes nothing new",
+        "requests for {names} get 503: the files that {} serves lead to old addresses, which other containers may have \
+         by now, and it does not accept new files",
         consumer.name
     );
     let remedy = format!(
-        "see why it takes nothing new: `docker logs {}`",
+        "find out why it accepts no new files: `docker logs {}`",
         consumer.name
     );
     (!shut.is_empty()).then(|| consumer.said.clone().complains(problem, remedy))

@@ -288,10 +288,10 @@ fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
         Reload::Exec(words) => Tell::Exec(words.clone()),
         Reload::Restart => Tell::Restart,
         Reload::None => Tell::Nothing {
-            reason: "its label reload=none says that it is not told; restart it".to_owned(),
+            reason: "its label reload=none forbids a reload; restart it".to_owned(),
         },
         Reload::Swallowed { reason } => Tell::Nothing {
-            reason: format!("it can't be told: {reason}; restart it"),
+            reason: format!("it can't be reloaded: {reason}; restart it"),
         },
     }
 }

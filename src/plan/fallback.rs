@@ -182,30 +182,52 @@ impl World<'_> {
     /// certificate is restored without any order; one that is self-signed on purpose is made as quickly as this would
     /// be.
     fn is_in_need(&self, name: &CertificateName, wanted: &Wanted) -> bool {
-        let servers = || {
-            let names = wanted.served_by.iter().chain(&wanted.used_by);
-            names.filter_map(|name| self.desired.consumers.get(name))
-        };
-        let is_restored = || {
-            let archived = self.observed.archived.get(name);
-            archived.is_some_and(|one| one.certificate.is_valid_at(self.selection.now))
-        };
-        let is_served = |host: &Host| {
-            let mut sites = servers()
-                .filter(|server| server.sites.contains_key(host))
-                .peekable();
-            match sites.peek() {
-                Some(_) => sites.all(|server| self.selection.has_lasting(server, host)),
-                None if servers().next().is_none() => self.selection.is_covered_for_anybody(host),
-                None => servers().all(|server| self.selection.is_covered(server, host)),
-            }
-        };
         // In the place of a self-signed one a helper could not put its own.
-        wanted.issuance.issuer != Issuer::SelfSigned
-            && helper_of(wanted, self.ours.get(name).map(Rc::as_ref)).is_none()
-            && (servers().any(|server| self.is_needy(server)) || self.is_for_no_container(wanted))
-            && !wanted.names.iter().all(is_served)
-            && !is_restored()
+        let is_of_helper = helper_of(wanted, self.ours.get(name).map(Rc::as_ref)).is_some();
+        if wanted.issuance.issuer == Issuer::SelfSigned || is_of_helper {
+            return false;
+        }
+        let is_needy = self.servers(wanted).any(|server| self.is_needy(server));
+        (is_needy || self.is_for_no_container(wanted))
+            && wanted
+                .names
+                .iter()
+                .any(|host| !self.is_served(host, wanted))
+            && !self.is_restored(name)
+    }
+
+    /// The servers that serve or use a certificate.
+    fn servers<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a Rc<Consumer>> {
+        let names = wanted.served_by.iter().chain(&wanted.used_by);
+        names.filter_map(|name| self.desired.consumers.get(name))
+    }
+
+    /// True if each server of a certificate has something better to serve for one of its names.
+    fn is_served(&self, host: &Host, wanted: &Wanted) -> bool {
+        let (mut has_server, mut has_site) = (false, false);
+        for server in self.servers(wanted) {
+            has_server = true;
+            if server.sites.contains_key(host) {
+                has_site = true;
+                if !self.selection.has_lasting(server, host) {
+                    return false;
+                }
+            }
+        }
+        if has_site {
+            return true;
+        }
+        if !has_server {
+            return self.selection.is_covered_for_anybody(host);
+        }
+        self.servers(wanted)
+            .all(|server| self.selection.is_covered(server, host))
+    }
+
+    /// True if an archived certificate of that name is restored without any order.
+    fn is_restored(&self, name: &CertificateName) -> bool {
+        let archived = self.observed.archived.get(name);
+        archived.is_some_and(|one| one.certificate.is_valid_at(self.selection.now))
     }
 
     /// True if a server that is no container is to have a certificate at once, too.

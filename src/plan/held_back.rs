@@ -92,7 +92,7 @@ fn of_file(
     };
     let remedy = match part.own().and_then(|own| own.remedy) {
         Some(remedy) => remedy.to_owned(),
-        None => format!("{change}; until then {meanwhile}, and everything else goes on"),
+        None => format!("{change}; until then {meanwhile}; everything else is not affected"),
     };
     to_each(about(case.consumer, part.host()), &problem, &remedy)
 }
@@ -125,7 +125,7 @@ fn of_certificate(
         ),
     };
     let remedy = format!(
-        "{change}; until then the certificate before it is served, and everything else goes on"
+        "{change}; until then the previous certificate is served; everything else is not affected"
     );
     let mut hosts = parts.iter().filter_map(|(_, part)| {
         let named = part.certificate.as_ref().map(|serving| &serving.name);
@@ -172,7 +172,7 @@ fn of_each_site(case: &Case<'_>, parts: &Parts, templates: &Templates) -> Option
         case.consumer.name, refused.reason
     );
     let change = change(users_in(first, case, templates));
-    let remedy = format!("{change}; until then what was there before stays, and no site is new");
+    let remedy = format!("{change}; until then the previous files stay, and no new site is served");
     Some(OfAll {
         complaint: case.consumer.said.clone().complains(problem, remedy),
         with_certificates: false,
@@ -198,37 +198,38 @@ fn of_each_certificate(case: &Case<'_>, parts: &Parts) -> Option<OfAll> {
         }
     }
     let are_all_refused = count > 1 && refusals.len() == count;
-    let renewed = case.installed.trial.refused.iter();
-    let renewed = renewed.filter(|(part, _)| part.certificate().is_some());
-    let is_unread = |refused: &&&Refused| {
-        refused.reason.contains("certificate") && refused.reason.contains("Permission denied")
-    };
-    let renewed = renewed.map(|(_, refused)| refused);
-    let all: Vec<_> = refusals.iter().copied().chain(renewed).collect();
-    let name = &case.consumer.name;
-    let problem = match all.iter().find(is_unread) {
-        Some(unread) => format!(
-            "{name} can't read the keys of its certificates: {}",
-            unread.reason
-        ),
-        None => {
-            let told = refusals.first().filter(|_| are_all_refused)?;
-            format!(
-                "{name} refuses each site that has a certificate: {}",
-                told.reason
-            )
+    let first = refusals.first().map(|refused| &refused.reason);
+    for (part, refused) in &case.installed.trial.refused {
+        if part.certificate().is_some() {
+            refusals.push(refused);
         }
+    }
+    let name = &case.consumer.name;
+    let problem = match (refusals.iter().find(|refused| is_unread(refused)), first) {
+        (Some(unread), _) => {
+            let reason = &unread.reason;
+            format!("{name} can't read the keys of its certificates: {reason}")
+        }
+        (None, Some(reason)) if are_all_refused => {
+            format!("{name} refuses each site that has a certificate: {reason}")
+        }
+        (None, _) => return None,
     };
     let change: String = users.iter().map(|put| format!("{put}; or ")).collect();
     let remedy = format!(
-        "{change}look into its log; where it may not read keys, write the number of the user that it runs as into its \
-         label {}. Until then sites without a certificate go on, and no other is new",
+        "{change}look into its log; if it may not read the keys, write the number of its user into its label {}. Until \
+         then sites without a certificate are served, but no other new site",
         case.consumer.said.beside("owner")
     );
     Some(OfAll {
         complaint: case.consumer.said.clone().complains(problem, remedy),
         with_certificates: true,
     })
+}
+
+/// True if a server could not read a key.
+fn is_unread(refused: &Refused) -> bool {
+    refused.reason.contains("certificate") && refused.reason.contains("Permission denied")
 }
 
 /// The certificate of the user's that comes with a refused part: that may be what is refused.
@@ -240,7 +241,7 @@ fn users_in_doubt<'a>(case: &Case<'_>, part: &'a Part) -> Option<&'a Serving> {
 /// The remedy.
 fn put_another(users: &Serving) -> String {
     format!(
-        "put a certificate and a key that it takes in place of {}, or take them away, so that one of ours is served",
+        "replace {} by a certificate and a key that it accepts, or remove them, so that quaymaster's own is served",
         users.files()
     )
 }
@@ -255,7 +256,7 @@ fn of_templates(case: &Case<'_>, parts: &Parts) -> Vec<Complaint> {
     let of_each = parts.failing().flat_map(|(file, part, error)| {
         let meanwhile = meanwhile(file, part.host(), case.installed);
         let remedy =
-            format!("mend the template, or change the site's labels; until then {meanwhile}");
+            format!("fix the template, or change the site's labels; until then {meanwhile}");
         to_each(
             about(case.consumer, part.host()),
             &error.to_string(),
@@ -280,16 +281,17 @@ pub(super) fn of_refused_templates(
         .collect();
     let users = users.into_iter().collect::<Vec<_>>().join(", ");
     let problem = format!(
-        "{} refuses what is made with templates of yours ({users}): {}",
+        "{} refuses what your templates make ({users}): {}",
         consumer.name, refused.reason
     );
-    let remedy = "mend the templates; they are tried again when they change, and until then those before them stay in use";
+    let remedy = "fix the templates; they are tried again when they change, and until then the previous templates stay \
+                  in use";
     Some(consumer.said.clone().complains(problem, remedy.to_owned()))
 }
 
 /// The complaint about a new edition that is not tried, because a template fails.
 pub(super) fn untried(consumer: &Consumer, error: &TemplateError) -> Complaint {
-    let remedy = "mend the template; until then the templates before it stay in use";
+    let remedy = "fix the template; until then the previous templates stay in use";
     consumer
         .said
         .clone()
@@ -298,14 +300,15 @@ pub(super) fn untried(consumer: &Consumer, error: &TemplateError) -> Complaint {
 
 /// The complaint when nothing of a consumer's can be brought up to date, because a template fails.
 pub(super) fn unrendered(consumer: &Consumer, error: &TemplateError) -> Complaint {
-    let remedy = "mend the template; until then what is live stays where it leads to nobody else";
+    let remedy =
+        "fix the template; until then the live files stay as long as they lead to nobody else";
     consumer.said.clone().complains(error.to_string(), remedy)
 }
 
 /// The present state of a site whose own file is held back.
 fn meanwhile(file: &FileName, host: Option<&Host>, installed: &Installed) -> &'static str {
     match (installed.files.contains_key(file), host) {
-        (true, _) => "what was there before stays",
+        (true, _) => "the previous file stays",
         (false, Some(_)) => "the name is not served",
         (false, None) => "it is left out",
     }
@@ -327,7 +330,7 @@ fn change<'t>(users: impl Iterator<Item = &'t str>) -> String {
     match templates.as_str() {
         "" => "change labels or the proxy's own configuration".to_owned(),
         _ => format!(
-            "it is made with templates of yours, which may be wrong: {templates}; change these, labels or the proxy's \
+            "it is made with your templates {templates}, which may be wrong; change these, the labels or the proxy's \
              own configuration"
         ),
     }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use super::{content::PartInputs, part::Serving, selection::can_use};
 use crate::{
-    observe::{Observed, PartName, Source},
-    values::{CertificateName, Timestamp},
+    observe::{HeldCertificate, Observed, PartName, Source},
+    values::{CertificateName, Digest, Timestamp},
 };
 
 /// Those that the labels of the consumer ask for, where it has another or none; and those that it has, and of which there is
@@ -15,50 +15,67 @@ pub(super) fn renewed(
     wanted: &PartInputs<'_>,
     used: &BTreeMap<CertificateName, Serving>,
 ) -> BTreeMap<CertificateName, Serving> {
-    let PartInputs {
-        consumer,
-        installed,
-        observed,
-        live,
-        ..
-    } = *wanted;
     let mut renewed = BTreeMap::new();
-    for (name, wanted) in used {
-        let ours = live
-            .get(name)
-            .filter(|ours| ours.source != Source::Provided);
-        let ours = ours.map(|ours| Serving::new(name.clone(), Rc::clone(ours)));
-        let versions = [Some(wanted.clone()), ours].into_iter().flatten();
-        let part = PartName::Certificate(name.clone());
-        let is_held_back = |digest| installed.trial.holds_back(&part, digest).is_some();
-        let mut versions = versions.filter(|version| !is_held_back(version.digest()));
-        let version = versions
-            .next()
-            .filter(|version| !version.is_given(installed));
-        renewed.extend(version.map(|version| (name.clone(), version)));
+    for (name, serving) in used {
+        if let Some(version) = of_used(wanted, name, serving) {
+            renewed.insert(name.clone(), version);
+        }
     }
-    let further = installed.certificates.iter();
-    for (name, given) in further.filter(|(name, _)| !used.contains_key(name)) {
-        let in_force = observed.held.get(name);
-        let Some(in_force) = in_force.filter(|held| held.digest != *given) else {
-            continue;
-        };
-        let part = PartName::Certificate(name.clone());
-        let ours = live
-            .get(name)
-            .filter(|ours| ours.source != Source::Provided);
-        let versions = [Some(in_force), ours].into_iter().flatten();
-        let mut versions = versions
-            .filter(|held| can_use(consumer, held))
-            .filter(|held| installed.trial.holds_back(&part, held.digest).is_none())
-            .map(|held| Serving::new(name.clone(), Rc::clone(held)))
-            .filter(|serving| serving.is_renewed_alone((consumer, installed)));
-        let version = versions.next();
-        if let Some(version) = version.filter(|version| version.digest() != *given) {
+    for (name, given) in &wanted.installed.certificates {
+        if !used.contains_key(name)
+            && let Some(version) = of_given(wanted, name, *given)
+        {
             renewed.insert(name.clone(), version);
         }
     }
     renewed
+}
+
+/// The version that comes of a certificate that the labels ask for; none where the consumer has it.
+fn of_used(wanted: &PartInputs<'_>, name: &CertificateName, serving: &Serving) -> Option<Serving> {
+    let part = PartName::Certificate(name.clone());
+    let trial = &wanted.installed.trial;
+    let version = match trial.holds_back(&part, serving.digest()) {
+        None => serving.clone(),
+        Some(_) => {
+            let ours = Serving::new(name.clone(), Rc::clone(ours(wanted, name)?));
+            if trial.holds_back(&part, ours.digest()).is_some() {
+                return None;
+            }
+            ours
+        }
+    };
+    (!version.is_given(wanted.installed)).then_some(version)
+}
+
+/// The version that comes of a certificate that the consumer has, and that its labels don't ask for.
+fn of_given(wanted: &PartInputs<'_>, name: &CertificateName, given: Digest) -> Option<Serving> {
+    let in_force = wanted.observed.held.get(name)?;
+    if in_force.digest == given {
+        return None;
+    }
+    let part = PartName::Certificate(name.clone());
+    let versions = [Some(in_force), ours(wanted, name)];
+    for held in versions.into_iter().flatten() {
+        let serving = Serving::new(name.clone(), Rc::clone(held));
+        if can_use(wanted.consumer, held)
+            && wanted
+                .installed
+                .trial
+                .holds_back(&part, held.digest)
+                .is_none()
+            && serving.is_renewed_alone((wanted.consumer, wanted.installed))
+        {
+            return (held.digest != given).then_some(serving);
+        }
+    }
+    None
+}
+
+/// The certificate of this name that quaymaster obtained.
+fn ours<'a>(wanted: &PartInputs<'a>, name: &CertificateName) -> Option<&'a Rc<HeldCertificate>> {
+    let live = wanted.live.get(name)?;
+    (live.source != Source::Provided).then_some(live)
 }
 
 /// When the next of these certificates becomes valid or runs out.

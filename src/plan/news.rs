@@ -53,7 +53,7 @@ pub fn end(book: &mut NewsBook, matter: &str, now: Timestamp) -> bool {
             book,
             News {
                 is_over: true,
-                text: format!("no longer so: {text}"),
+                text: format!("resolved: {text}"),
                 at: now,
                 since: *at,
                 ..open.news.clone()
@@ -168,7 +168,7 @@ mod tests {
         assert!(!end(&mut book, "failed shop.example", T + SECOND));
         assert_eq!(
             owed(&book),
-            ["shop.example is ill", "no longer so: shop.example is ill"]
+            ["shop.example is ill", "resolved: shop.example is ill"]
         );
         let over = &book.owed[1].news;
         assert_eq!((over.is_over, over.since, over.at), (true, T, T + SECOND));
@@ -206,7 +206,7 @@ mod tests {
             &["failed b".to_owned()].into(),
             T + SECOND
         ));
-        assert_eq!(owed(&book), ["no longer so: a is ill"]);
+        assert_eq!(owed(&book), ["resolved: a is ill"]);
         assert!(!end_others(
             &mut book,
             &["failed b".to_owned()].into(),

@@ -280,8 +280,8 @@ const WRITE_BOTH: &str = "write the certificate and its chain into the one, as w
                           fullchain.pem`, and the key into the other";
 
 /// The remedy for a file that OpenSSL does not read.
-const WRITE_ANEW: &str = "Write it anew with `openssl x509` or `openssl pkey`, each marker on a line of its own, without \
-                          blank lines between or a password; until then one of ours is served";
+const WRITE_ANEW: &str = "Convert it with `openssl x509` or `openssl pkey`, each marker on a line of its own, without \
+                          blank lines between or a password; until then quaymaster's own is served";
 
 impl About {
     /// Writes the fact and the remedy.
@@ -290,21 +290,21 @@ impl About {
             Self::EndsSoon(end) => {
                 write!(
                     f,
-                    "runs out at {end} and is renewed by nobody but you; put a newer one there"
+                    "expires at {end} and is not renewed by quaymaster; put a newer one there"
                 )
             }
             Self::Ended(end) => write!(
                 f,
-                "ran out at {end}. Put a newer one there or take it away: a valid one takes its place, and is obtained where \
-                 there is none; it is served itself only as long as that fails"
+                "expired at {end}. Put a newer one there or remove it: a valid one is served in its place, and obtained if there \
+                 is none; the expired one is served only as long as that fails"
             ),
             Self::NoSuccessor(end) => write!(
                 f,
-                "runs out at {end}, and quaymaster could not renew it so far; `quaymaster explain {certificate}` says why"
+                "expires at {end}, and quaymaster could not renew it so far; `quaymaster explain {certificate}` says why"
             ),
             Self::EndedWithoutSuccessor(end) => write!(
                 f,
-                "ran out at {end} and is served all the same, since there is no other; `quaymaster explain {certificate}` \
+                "expired at {end} and is still served, since there is no other; `quaymaster explain {certificate}` \
                  says why it could not be renewed"
             ),
             Self::BeginsLater(begin) => {
@@ -318,19 +318,19 @@ impl About {
                     .join(", ");
                 write!(
                     f,
-                    "is not for {names}; put one there that is, or take it away"
+                    "is not for {names}; replace it by one that is, or remove it"
                 )
             }
             Self::LacksIssuer(issuer) => write!(
                 f,
-                "comes without the certificate of its issuer, {issuer}: clients refuse it unless they have that one \
-                 already; write the chain behind the certificate"
+                "comes without the certificate of its issuer, {issuer}: clients refuse it unless they know that issuer \
+                 already; append the chain to the certificate"
             ),
             Self::Rootless(issuer) => write!(
                 f,
-                "came from its CA with a chain that leads to no root certificate that browsers know (its issuer is {issuer}): \
-                 some clients refuse it. `quaymaster renew {certificate} --force` orders another one; if that is no \
-                 different, the CA should know"
+                "came from its CA with a chain that leads to no root certificate that browsers know (its issuer is \
+                 {issuer}): some clients refuse it. `quaymaster renew {certificate} --force` orders another one; if \
+                 that has the same chain, report it to the CA"
             ),
             Self::InParts(consumer) => write!(
                 f,

@@ -636,7 +636,7 @@ mod tests {
         let busy = BusyCa {
             since: START,
             until,
-            problem: "the CA asks us to wait".to_owned(),
+            problem: "the CA asks quaymaster to wait".to_owned(),
             count: 1,
         };
         observed.busy_cas.insert(directory, busy);
@@ -677,7 +677,7 @@ mod tests {
         assert_eq!(names(&observed, START), others);
         let answered = answer(&name, &desired, &observed, &rules(), START);
         let expected = RenewalOutcome::Failed {
-            problem: "the CA asks us to wait".to_owned(),
+            problem: "the CA asks quaymaster to wait".to_owned(),
             blame: None,
             again: Some(until),
         };

@@ -35,7 +35,7 @@ pub fn closed(
     });
     let gap = observed.clock_gap(issuer, now).map(|gap| Closed {
         until: gap.until(),
-        problem: format!("the clock of this machine is {gap} that of {issuer}; set it"),
+        problem: format!("the clock of this machine is {gap} the clock of {issuer}; set it"),
     });
     busy.into_iter()
         .chain(gap)

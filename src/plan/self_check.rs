@@ -287,7 +287,7 @@ fn of_caa(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameVerd
         }
         Err(fault) => {
             let problem = format!(
-                "its CAA records can't be looked up, without which a CA refuses: {}",
+                "its CAA records can't be looked up, and a CA issues nothing until they can: {}",
                 Fault(fault)
             );
             // Small resolvers of home networks don't know the type.
@@ -426,7 +426,7 @@ fn instead(look: &NameLook, wrong: &Visit, ours: Option<IpAddr>) -> String {
              account's key is {own}: write that into the line of the server there"
         ),
         VisitEnd::NoHttp(problem) if wrong.led.is_empty() => {
-            format!("{record} something answers that is no web server ({problem}){remedy}")
+            format!("{record} something other than a web server answers ({problem}){remedy}")
         }
         VisitEnd::BadRedirect(problem) => format!(
             "{record} a redirect leads nowhere: {problem}{by_way}; let /.well-known/acme-challenge/ through without one"
@@ -441,7 +441,7 @@ fn instead(look: &NameLook, wrong: &Visit, ours: Option<IpAddr>) -> String {
 /// The end of a redirect to this URL that leads to no answer.
 fn broken(end: &VisitEnd, url: Option<&String>) -> String {
     const REMEDY: &str =
-        "mend that server, or let /.well-known/acme-challenge/ through without a redirect";
+        "fix that server, or let /.well-known/acme-challenge/ through without a redirect";
     let url = url.map_or("", |url| short(url));
     match end {
         VisitEnd::NoConnection(problem) => {
@@ -477,8 +477,8 @@ impl fmt::Display for Fault<'_> {
                 "the DNS servers of its zone fail (SERVFAIL): ask whoever runs them",
             ),
             LookupFault::Signatures => f.write_str(
-                "the DNSSEC signatures of its zone are wrong, so that no CA believes what it says: renew them, or take \
-                 the DS record away at the registrar",
+                "the DNSSEC signatures of its zone are wrong, so no CA believes what it says: renew them, or remove \
+                 the DS record at the registrar",
             ),
             LookupFault::AliasLoop => {
                 f.write_str("its alias (CNAME) leads back to itself: let it lead to a name with an address")
@@ -665,13 +665,14 @@ mod tests {
                     &["https://shop.org/x"],
                     VisitEnd::NoHttp("TLS fails: eof".to_owned()),
                 )]),
-                "its A record leads to 1.2.3.4, where a redirect leads to https://shop.org/x, which is broken: TLS fails: eof; \
-                 mend that server, or let /.well-known/acme-challenge/ through without a redirect",
+                "its A record leads to 1.2.3.4, where a redirect leads to https://shop.org/x, which is broken: TLS \
+                 fails: eof; fix that server, or let /.well-known/acme-challenge/ through without a redirect",
             ),
             (
                 look(vec![visit(V4, &["https://shop.org/x"], silent())]),
-                "its A record leads to 1.2.3.4, where a redirect leads to https://shop.org/x, where nothing takes connections \
-                 (connection refused): mend that server, or let /.well-known/acme-challenge/ through without a redirect",
+                "its A record leads to 1.2.3.4, where a redirect leads to https://shop.org/x, where nothing takes \
+                 connections (connection refused): fix that server, or let /.well-known/acme-challenge/ through \
+                 without a redirect",
             ),
             (
                 faulty(LookupFault::NoName),
@@ -683,8 +684,8 @@ mod tests {
             ),
             (
                 faulty(LookupFault::Signatures),
-                "the DNSSEC signatures of its zone are wrong, so that no CA believes what it says: renew them, or take the DS \
-                 record away at the registrar",
+                "the DNSSEC signatures of its zone are wrong, so no CA believes what it says: renew them, or remove \
+                 the DS record at the registrar",
             ),
             (
                 look(Vec::new()),

@@ -54,7 +54,7 @@ pub(super) fn in_force(consumer: &Rc<Consumer>, signals: &Signals) -> Rc<Consume
         None => Rc::clone(consumer),
         Some(signal) => Rc::new(Consumer {
             reload: Reload::Swallowed {
-                reason: format!("it ends of the signal {signal}"),
+                reason: format!("the signal {signal} ends it"),
             },
             ..(**consumer).clone()
         }),
@@ -208,7 +208,7 @@ mod tests {
             let plan = world.grown();
             assert!(is_told(&plan), "{:?}", plan.complaints);
             let deploy = deployed(plan);
-            let why = "it can't be told: it ends of the signal HUP; restart it";
+            let why = "it can't be reloaded: the signal HUP ends it; restart it";
             let nothing = Tell::Nothing {
                 reason: why.to_owned(),
             };

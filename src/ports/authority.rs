@@ -190,7 +190,7 @@ pub enum AuthorityError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It is there and too busy, or limits how often we may ask.
-    #[error("the CA at {directory} asks us to wait ({status}): {detail}")]
+    #[error("the CA at {directory} asks quaymaster to wait ({status}): {detail}")]
     Busy {
         /// The CA's directory URL.
         directory: String,
@@ -248,8 +248,8 @@ pub enum AuthorityError {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
     #[error(
-        "the CA answers with an order for {answered} instead of {asked}; no certificate was asked for by it: whoever runs the \
-         CA should know"
+        "the CA answers with an order for {answered} instead of {asked}; no certificate was asked for by it: report it \
+         to whoever runs the CA"
     )]
     OtherOrder {
         /// The names in the request.
@@ -270,8 +270,8 @@ pub enum AuthorityError {
     },
     /// Our clock and its clock are too far apart: what it issues would count as expired, or as not valid yet.
     #[error(
-        "the clock of this machine says {}, which is {gap} that of the CA at {directory}; nothing was ordered: set the \
-         clock, best by NTP",
+        "the clock of this machine says {}, which is {gap} the clock of the CA at {directory}; nothing was ordered: \
+         set the clock, best by NTP",
         gap.ours
     )]
     WrongClock {

@@ -51,7 +51,8 @@ pub enum DiskError {
     },
     /// A file that we may not give to its reader.
     #[error(
-        "can't give {} to user {}, whom its server runs as; quaymaster needs `cap_add: [CHOWN]` for that, or the same user",
+        "can't give {} to user {}, the user of its server; quaymaster needs `cap_add: [CHOWN]` for that, or has to run \
+         as the same user",
         path.display(),
         owner.user
     )]

@@ -158,7 +158,7 @@ pub enum EngineError {
     NotFollowed(String),
     /// The address of the engine is none.
     #[error(
-        "{0:?} is no address of an engine; write unix:///var/run/docker.sock or tcp://host:port"
+        "{0:?} is not the address of an engine; write unix:///var/run/docker.sock or tcp://host:port"
     )]
     Address(String),
 }

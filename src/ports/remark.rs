@@ -36,7 +36,7 @@ events! {
         /// The URL of the new one.
         account: String,
     } => "account-lost", Level::WARN,
-        ("the CA {directory} has lost our account {lost}; registered anew as {account}. {RECORDS}");
+        ("the CA {directory} has lost the account {lost}; registered a new one, {account}. {RECORDS}");
 
     /// An account on disk can't be used, and another takes its place.
     AccountDamaged {
@@ -48,7 +48,8 @@ events! {
         #[serde(serialize_with = "shown")]
         kept: PathBuf,
     } => "account-damaged", Level::WARN,
-        ("the account at the CA {directory} is damaged ({problem}) and kept as {}; registering anew. {RECORDS}", kept.display());
+        ("the account at the CA {directory} is damaged ({problem}) and was renamed to {}; registering a new one. \
+          {RECORDS}", kept.display());
 
     /// A CA could not be sent the e-mail address of the settings.
     EmailUntold {
@@ -57,7 +58,8 @@ events! {
         /// The reason.
         problem: String,
     } => "email-untold", Level::WARN,
-        ("the CA {directory} was not told the e-mail address of the setting email, and the account is used all the same: {problem}");
+        ("the CA {directory} did not accept the e-mail address of the setting email, and the account is used without \
+          it: {problem}");
 
     /// A CA does not have a profile that is wanted.
     ProfileMissing {
@@ -66,8 +68,8 @@ events! {
         /// The CA's word for it.
         profile: String,
     } => "profile-missing", Level::WARN,
-        ("the CA {directory} does not issue certificates of the profile {profile:?}, and its usual ones are taken instead; \
-          write another word into the label or setting profile, or take it away");
+        ("the CA {directory} does not offer the profile {profile:?}, so certificates have its default profile; change \
+          the label or setting profile, or remove it");
 
     /// A CA has a profile again that is wanted.
     ProfileBack {
@@ -76,7 +78,7 @@ events! {
         /// The CA's word for it.
         profile: String,
     } => "profile-back", Level::INFO,
-        ("the CA {directory} issues certificates of the profile {profile:?} again");
+        ("the CA {directory} offers the profile {profile:?} again");
 
     /// A CA has no chain that ends at the root of the settings, or none that can be had and used.
     ChainMissing {
@@ -89,7 +91,7 @@ events! {
         /// The reason why one of them was not taken; none where each was seen and none fits.
         problem: Option<String>,
     } => "chain-missing", Level::WARN,
-        ("the CA {directory} has sent no chain that ends at {chain:?}, and the certificate has its usual chain instead: {}",
+        ("the CA {directory} sent no chain that ends at {chain:?}, so the certificate has the default chain: {}",
           chain_remedy(offered, problem.as_deref()));
 
     /// A CA did not get the name of the certificate that a new one replaces.
@@ -99,8 +101,8 @@ events! {
         /// The CA's reason.
         problem: String,
     } => "replaced-untold", Level::INFO,
-        ("the CA {directory} does not take an order as one that replaces an earlier certificate ({problem}); it is asked for \
-          the same once more without, which its limits may count");
+        ("the CA {directory} rejected the order as a replacement of an earlier certificate ({problem}); it is ordered \
+          once more without that mark, and then may count against the CA's limits");
 
     /// A file or folder in the folders of certificates or of state can't be used, and something takes its place.
     FileDamaged {
@@ -121,8 +123,8 @@ events! {
         /// The reason.
         problem: String,
     } => "key-not-given", Level::WARN,
-        ("{}: the settings owner and mode can't be followed, and it stays as it was: {problem}. That takes the capability \
-          CHOWN; and DAC_READ_SEARCH, unless mode lets a group read that quaymaster is in", path.display());
+        ("{}: its owner and mode could not be set, so they stay as they were: {problem}. The settings owner and mode \
+          need the capability CHOWN, and DAC_READ_SEARCH unless quaymaster is in the group that may read the key", path.display());
 
     /// News can't be delivered to a receiver. Told once, until it can.
     NotDelivered {
@@ -133,14 +135,14 @@ events! {
         /// How much it has to be told.
         owed: usize,
     } => "not-delivered", Level::WARN,
-        ("[notify.{receiver}] is not told what happens: {problem}. It is tried again, with growing pauses up to an hour; \
+        ("[notify.{receiver}] can't be reached: {problem}. Quaymaster tries again, with growing pauses up to an hour; \
           {owed} messages wait");
 
     /// News is delivered to a receiver again.
     DeliveredAgain {
         /// Its table.
         receiver: String,
-    } => "delivered-again", Level::INFO, ("[notify.{receiver}] is told again what happens");
+    } => "delivered-again", Level::INFO, ("[notify.{receiver}] takes messages again");
 
     /// What a receiver has to be told can't be written down.
     NewsNotKept {
@@ -149,20 +151,20 @@ events! {
         /// Why.
         problem: String,
     } => "news-not-kept", Level::ERROR,
-        ("[notify.{receiver}]: what it has to be told does not outlive quaymaster: {problem}");
+        ("[notify.{receiver}]: its waiting messages can't be stored and are lost when quaymaster ends: {problem}");
 
     /// What happens can't be kept to be looked up.
     HistoryNotKept {
         /// Why.
         problem: String,
     } => "history-not-kept", Level::WARN,
-        ("what happens is in the log alone, and not in the history of names: {problem}");
+        ("events are only in the log, because the history can't be written: {problem}");
 
     /// Something on disk is as it should be again.
     DiskFaultOver {
         /// What was wrong.
         problem: String,
-    } => "disk-fault-over", Level::INFO, ("no longer so: {problem}");
+    } => "disk-fault-over", Level::INFO, ("resolved: {problem}");
 
     /// A container is left out of what is seen.
     ContainerLeftOut {
@@ -176,7 +178,7 @@ events! {
         container: ContainerName,
         /// The reason.
         problem: String,
-    } => "network-unseen", Level::WARN, ("{container}: the network that it shares can't be seen: {problem}");
+    } => "network-unseen", Level::WARN, ("{container}: the network that it shares can't be inspected: {problem}");
 
     /// The labels of a container's image can't be seen.
     ImageUnseen {
@@ -185,20 +187,21 @@ events! {
         /// The reason.
         problem: String,
     } => "image-unseen", Level::WARN,
-        ("{container}: all its labels count as its own, because those of its image can't be seen: {problem}");
+        ("{container}: all its labels count as written by you, because the labels of its image can't be read: {problem}");
 
     /// An event of the engine is too long to be read.
     EngineEventTooLong {
         /// Its length in bytes.
         bytes: usize,
-    } => "engine-event-too-long", Level::WARN, ("an event of the engine is left out, because it is too long: {bytes} bytes");
+    } => "engine-event-too-long", Level::WARN, ("an event of the engine is ignored, because it is too long: {bytes} \
+                                                 bytes");
 
     /// The engine does not give its time, so that events may be missed while the stream of them begins.
     EngineTimeUnknown {
         /// Its address.
         engine: String,
     } => "engine-time-unknown", Level::WARN,
-        ("the engine {engine} has no Date in its answers: the first events may be missed");
+        ("the engine {engine} sends no Date header: the first events may be missed");
 }
 
 /// Which roots there are to choose from, and what to do.
@@ -208,7 +211,7 @@ fn chain_remedy(offered: &[String], problem: Option<&str>) -> String {
     let write = "write one of them into the setting chain of this CA, or leave that out";
     match problem {
         Some(problem) => format!(
-            "{problem}. It was seen to offer chains that end at {names}: {write}, or wait for the next renewal"
+            "{problem}. The CA has offered chains that end at {names}: {write}, or wait for the next renewal"
         ),
         None => format!("it offers chains that end at {names}; {write}"),
     }

@@ -39,7 +39,7 @@ thread_local! {
 type Listener = dyn Fn(&Event);
 
 /// A listener's place among those that get events, until it is dropped.
-#[must_use = "what listens is told nothing any more once this is dropped"]
+#[must_use = "the listener gets no more events once this is dropped"]
 pub struct Listening(Rc<Listener>);
 
 impl Drop for Listening {

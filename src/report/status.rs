@@ -92,6 +92,16 @@ pub struct CertificateStatus {
     pub archived_at: Option<Timestamp>,
 }
 
+impl CertificateStatus {
+    /// The time at which it is renewed, if it is.
+    fn due(&self) -> Option<Timestamp> {
+        let held = self.held.as_ref()?;
+        let is_renewed = self.wanted && self.instead.is_none() && held.is_renewed();
+        let usual = || plan::due_renewal(held, None).at;
+        is_renewed.then(|| self.suggested_renewal.unwrap_or_else(usual))
+    }
+}
+
 /// A name that a proxy serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteStatus {
@@ -213,32 +223,32 @@ impl Status {
     /// The next events without anybody's doing, and their times, the earliest first: orders that failed and are made
     /// again, renewals, and the next look at everything.
     pub fn next(&self) -> Vec<(Timestamp, String)> {
-        let tries = self.failures.iter().filter_map(|failure| {
+        let mut next = Vec::new();
+        for failure in &self.failures {
+            let Some(again) = failure.again else {
+                continue;
+            };
             let words = match &failure.subject {
                 Subject::Certificate(name) => format!("{name} is ordered again"),
                 Subject::Fallback(name) => format!("{name} is self-signed"),
                 Subject::Consumer(name) => format!("{name} is deployed to again"),
             };
-            Some((failure.again?, words))
-        });
-        let renewals = self.certificates.iter().filter_map(|(name, certificate)| {
-            let held = certificate
-                .held
-                .as_ref()
-                .filter(|held| certificate.wanted && held.is_renewed())
-                .filter(|_| certificate.instead.is_none())?;
-            let usual = || plan::due_renewal(held, None).at;
-            Some((name, certificate.suggested_renewal.unwrap_or_else(usual)))
-        });
-        let limited = self.limited.iter();
-        let limited = limited.map(|(name, limited)| (limited.until, format!("{name} is ordered")));
-        let look = self
-            .next_look
-            .map(|time| (time, "everything is looked at again".to_owned()));
-        // One that waits for a limit is not renewed before.
-        let renewals = renewals.filter(|(name, _)| !self.limited.contains_key(*name));
-        let renewals = renewals.map(|(name, due)| (due, format!("{name} is renewed")));
-        let mut next: Vec<_> = tries.chain(limited).chain(renewals).chain(look).collect();
+            next.push((again, words));
+        }
+        for (name, limited) in &self.limited {
+            next.push((limited.until, format!("{name} is ordered")));
+        }
+        for (name, certificate) in &self.certificates {
+            // One that waits for a limit is not renewed before.
+            if let Some(due) = certificate.due()
+                && !self.limited.contains_key(name)
+            {
+                next.push((due, format!("{name} is renewed")));
+            }
+        }
+        if let Some(time) = self.next_look {
+            next.push((time, "everything is looked at again".to_owned()));
+        }
         next.sort();
         next
     }

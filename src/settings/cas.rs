@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    SettingsError, Written,
+    SettingsError,
+    named_tables::{NamedTables, OwnValue, TablePlace, WrittenTables},
     table::{DefaultValue, SettingRow},
     values::{filled, folder, limit, per_second, root_name, set, truth},
 };
-use crate::values::{CaError, CaSettings, CaTable, Secret, email, nearest};
-
-/// The beginning of CAs' variables; the CA's name and the key follow, with two underscores between them.
-const VARIABLES: &str = "QUAYMASTER_CA__";
+use crate::values::{CaError, CaSettings, CaTable, Secret, email};
 
 /// The settings of one CA.
 pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
@@ -32,7 +30,7 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         name: "root",
         value: "FILE",
         default: DefaultValue::Words("the setting ca-root"),
-        doc: "PEM file whose roots are trusted besides the usual ones when this CA is asked",
+        doc: "PEM file whose roots are trusted in addition to the usual ones when this CA is asked",
         example: "/etc/quaymaster/corp.pem",
         read: |ca, value| set(&mut ca.root, folder(value).map(Some)),
     },
@@ -42,7 +40,7 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         default: DefaultValue::Words(
             "the setting agree-tos, where this is one of the setting ca; else false",
         ),
-        doc: "that you agree to the terms of service of this CA",
+        doc: "you agree to the terms of service of this CA",
         example: "true",
         read: |ca, value| set(&mut ca.agree_tos, truth(value).map(Some)),
     },
@@ -92,9 +90,9 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         name: "chain",
         value: "ROOT",
         default: DefaultValue::Words("the CA's usual chain"),
-        doc: "the root at which the chain of a new certificate is to end, where this CA offers several chains: the common name \
-              of who has issued the chain's last certificate. Where no chain ends there, the usual one is used, and event \
-              chain-missing tells the names that there are",
+        doc: "the root at which the chain of a new certificate is to end, where this CA offers several chains: the \
+              common name of who has issued the chain's last certificate. Where no chain ends there, the usual one is \
+              used, and event chain-missing lists the names that there are",
         example: "ISRG Root X1",
         read: |ca, value| set(&mut ca.chain, root_name(value).map(Some)),
     },
@@ -111,8 +109,8 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         name: "orders",
         value: "NUMBER/TIME",
         default: DefaultValue::Words("that of the preset of this name; else none"),
-        doc: "how many new orders this CA takes of one account within a time, or none for no limit. A tenth is kept for \
-              renewals where they count, too",
+        doc: "how many new orders this CA accepts from one account within a time, or none for no limit. If renewals \
+              count, too, a tenth is kept for them",
         example: "300/3h",
         read: |ca, value| set(&mut ca.orders, limit(value).map(Some)),
     },
@@ -145,69 +143,32 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         name: "renewals-exempt",
         value: "BOOL",
         default: DefaultValue::Words("that of the preset of this name; else false"),
-        doc: "whether orders for exactly the names of a certificate that this CA has issued count as no new orders",
+        doc: "whether orders for exactly the names of a certificate that this CA has issued do not count as new orders",
         example: "true",
         read: |ca, value| set(&mut ca.are_renewals_exempt, truth(value).map(Some)),
     },
 ];
 
-/// The written values of each CA, by its name and the row's.
-pub(super) type WrittenCas = BTreeMap<String, BTreeMap<&'static str, Written>>;
-
-/// The name of the CA and the row that a variable is about.
-fn variable(name: &str) -> Option<(String, &'static SettingRow<CaSettings>)> {
-    let (ca, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
-    let [ca, key] = [ca, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
-    let row = CA_SETTINGS.iter().find(|row| row.name == key)?;
-    Some((ca, row))
-}
-
-/// True if a variable is about a CA.
-pub(super) fn is_variable(name: &str) -> bool {
-    variable(name).is_some()
-}
-
-/// Reads the table of one CA in the file.
-pub(super) fn of_file(
-    table: toml::Table,
-    origin: &str,
-) -> Result<BTreeMap<&'static str, Written>, SettingsError> {
-    let mut written = BTreeMap::new();
-    for (key, value) in table {
-        let origin = format!("{origin}.{key}");
-        let Some(row) = CA_SETTINGS.iter().find(|row| row.name == key) else {
-            return Err(SettingsError::Unknown {
-                origin,
-                nearest: nearest(&key, CA_SETTINGS.iter().map(|row| row.name)),
-            });
-        };
-        let value = super::scalar(value, &origin)?;
-        written.insert(row.name, Written { origin, value });
-    }
-    Ok(written)
-}
+/// The tables `[ca.NAME]`.
+pub(super) const TABLES: NamedTables<CaSettings> = NamedTables {
+    place: TablePlace {
+        setting: "ca",
+        own: Some(OwnValue {
+            key: CaTable::DEFAULT,
+            doc: "the one that is asked if no label says otherwise",
+        }),
+    },
+    rows: CA_SETTINGS,
+};
 
 /// All CAs, from the file and, before that, the environment.
 pub(super) fn read(
-    mut written: WrittenCas,
+    written: WrittenTables,
     environment: &BTreeMap<String, String>,
 ) -> Result<CaTable, SettingsError> {
-    for (name, value) in environment {
-        if let Some((ca, row)) = variable(name) {
-            let written = written.entry(ca).or_default();
-            let (origin, value) = (name.clone(), value.clone());
-            written.insert(row.name, Written { origin, value });
-        }
-    }
     let mut cas = BTreeMap::new();
-    for (name, written) in written {
-        let mut ca = CaSettings::default();
-        for row in CA_SETTINGS {
-            if let Some(written) = written.get(row.name) {
-                row.take(&mut ca, written)?;
-            }
-        }
-        cas.insert(name, ca);
+    for table in TABLES.read(written, environment)? {
+        cas.insert(table.name, table.settings);
     }
     Ok(CaTable::new(cas)?)
 }
@@ -287,7 +248,7 @@ mod tests {
         let issuers = settings.ca.map(|issuers| issuers.to_string());
         assert_eq!(issuers.as_deref(), Some("zerossl, https://ca.example/dir"));
         for (list, problem) in [
-            ("letsencrypt crop", r#""crop" is no CA; "#),
+            ("letsencrypt crop", r#""crop" is not a known CA; "#),
             ("letsencrypt none", "none stands alone"),
             ("self-signed zerossl", "self-signed stands alone"),
             ("zerossl, zerossl", "zerossl is in the list of CAs twice"),
@@ -338,7 +299,7 @@ mod tests {
         let told = read("[ca.zerossl]\nstaging = \"stagin\"", &[]).expect_err("nobody has it");
         assert!(
             told.contains(
-                "[ca.zerossl]: staging = \"stagin\" is the name of no CA; did you mean \"staging\"?"
+                "[ca.zerossl]: staging = \"stagin\" is not the name of a CA; did you mean \"staging\"?"
             ),
             "{told}"
         );
@@ -396,7 +357,7 @@ mod tests {
             ),
             (
                 "[ca.corp]\ndirectory = \"corp\"",
-                "q.toml: ca.corp.directory=\"corp\": it is no URL; it takes URL, such as https://",
+                "q.toml: ca.corp.directory=\"corp\": it is not a URL; it takes URL, such as https://",
             ),
             (
                 "[ca.corp]\ndirectory = \"http://ca/dir\"",
@@ -427,7 +388,7 @@ mod tests {
         let told = read("", &[("QUAYMASTER_CA__CORP__EMAIL", "me")]);
         let told = told.expect_err("it is refused");
         assert!(
-            told.contains("QUAYMASTER_CA__CORP__EMAIL=\"me\": it is no e-mail address"),
+            told.contains("QUAYMASTER_CA__CORP__EMAIL=\"me\": it is not an e-mail address"),
             "{told}"
         );
     }

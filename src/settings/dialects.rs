@@ -3,38 +3,43 @@
 
 use std::collections::BTreeMap;
 
-use super::SettingsError;
-
-/// The beginning of their variables; the table's name and our label follow, with two underscores between them.
-const VARIABLES: &str = "QUAYMASTER_DIALECTS__";
+use super::{
+    SettingsError,
+    named_tables::{OwnValue, TablePlace, WrittenValues},
+};
 
 /// The tables by their name: the whole names of their labels by ours.
 pub type DialectTables = BTreeMap<String, BTreeMap<String, String>>;
 
-/// The name of the table, and our label, that a variable is about.
-fn variable(name: &str) -> Option<(String, String)> {
-    let (dialect, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
-    let [dialect, key] = [dialect, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
-    Some((dialect, key))
-}
+/// The place of the tables `[dialects.NAME]`.
+pub(super) const PLACE: TablePlace = TablePlace {
+    setting: "dialects",
+    own: Some(OwnValue {
+        key: "order",
+        doc: "those that are read",
+    }),
+};
 
-/// True if a variable is about one of them.
-pub(super) fn is_variable(name: &str) -> bool {
-    variable(name).is_some()
-}
-
-/// Reads one table in the file.
+/// Reads the tables in the file.
 pub(super) fn of_file(
-    table: toml::Table,
+    all: toml::Table,
     origin: &str,
-) -> Result<BTreeMap<String, String>, SettingsError> {
-    let each = table.into_iter().map(|(key, value)| match value {
-        toml::Value::String(label) => Ok((key, label)),
-        _ => Err(SettingsError::File(format!(
-            "{origin}.{key} must be the name of a label, in quotes"
-        ))),
-    });
-    each.collect()
+    values: &mut WrittenValues,
+) -> Result<DialectTables, SettingsError> {
+    let mut tables = DialectTables::new();
+    for (name, origin, table) in PLACE.tables(all, origin, values)? {
+        let mut labels = BTreeMap::new();
+        for (key, value) in table {
+            let toml::Value::String(label) = value else {
+                return Err(SettingsError::File(format!(
+                    "{origin}.{key} must be the name of a label, in quotes"
+                )));
+            };
+            labels.insert(key, label);
+        }
+        tables.insert(name, labels);
+    }
+    Ok(tables)
 }
 
 /// All of them, from the file and, before that, the environment.
@@ -43,7 +48,7 @@ pub(super) fn read(
     environment: &BTreeMap<String, String>,
 ) -> DialectTables {
     for (name, label) in environment {
-        if let Some((dialect, key)) = variable(name) {
+        if let Some((dialect, key)) = PLACE.variable(name) {
             let table = tables.entry(dialect).or_default();
             table.insert(key, label.trim().to_owned());
         }

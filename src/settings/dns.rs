@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    SettingsError, Written,
+    SettingsError,
+    named_tables::{NamedTables, OwnValue, TablePlace, WrittenTables},
     table::{DefaultValue, SettingRow},
     values::{domain, duration, filled, folder, set, some_words},
 };
-use crate::values::{DnsProvider, DnsSettings, DnsTable, Secret, TsigAlgorithm, nearest};
-
-/// The beginning of these tables' variables; the table's name and the key follow, with two underscores between them.
-const VARIABLES: &str = "QUAYMASTER_DNS__";
+use crate::values::{DnsProvider, DnsSettings, DnsTable, Secret, TsigAlgorithm};
 
 /// The settings of one way to set records.
 pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
@@ -81,7 +79,7 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         name: "root",
         value: "FILE",
         default: DefaultValue::Words("none"),
-        doc: "PEM file whose roots are trusted beside the usual ones when that URL is asked",
+        doc: "PEM file whose roots are trusted in addition to the usual ones when that URL is asked",
         example: "/etc/quaymaster/corp.pem",
         read: |dns, value| set(&mut dns.root, folder(value).map(Some)),
     },
@@ -151,8 +149,8 @@ pub const DNS_SETTINGS: &[SettingRow<DnsSettings>] = &[
         name: "command",
         value: "WORDS",
         default: DefaultValue::Words("none; exec needs it"),
-        doc: "a program that sets records, by its whole path, with further words; `present` or `cleanup`, the record's name and its \
-              text follow, and no shell reads them",
+        doc: "a program that sets records, by its absolute path, with further words; `present` or `cleanup`, the \
+              record's name and its text follow, and no shell reads them",
         example: "/usr/local/bin/dns-hook --quiet",
         read: |dns, value| set(&mut dns.command, program(value)),
     },
@@ -216,70 +214,32 @@ fn program(value: &str) -> Result<Vec<String>, String> {
     match words.first() {
         None => Err("it is empty".to_owned()),
         Some(program) if program.starts_with('/') => Ok(words),
-        Some(_) => Err("it must begin with the whole path of a program".to_owned()),
+        Some(_) => Err("it must begin with the absolute path of a program".to_owned()),
     }
 }
 
-/// The written values of each way, by its name and the row's.
-pub(super) type WrittenDns = BTreeMap<String, BTreeMap<&'static str, Written>>;
+/// The tables `[dns.NAME]`.
+pub(super) const TABLES: NamedTables<DnsSettings> = NamedTables {
+    place: TablePlace {
+        setting: "dns",
+        own: Some(OwnValue {
+            key: "default",
+            doc: "the one that is used if no label says otherwise",
+        }),
+    },
+    rows: DNS_SETTINGS,
+};
 
-/// The name of the table and the row that a variable is about.
-fn variable(name: &str) -> Option<(String, &'static SettingRow<DnsSettings>)> {
-    let (dns, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
-    let [dns, key] = [dns, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
-    let row = DNS_SETTINGS.iter().find(|row| row.name == key)?;
-    Some((dns, row))
-}
-
-/// True if a variable is about a table `[dns.NAME]`.
-pub(super) fn is_variable(name: &str) -> bool {
-    variable(name).is_some()
-}
-
-/// Reads one table in the file.
-pub(super) fn of_file(
-    table: toml::Table,
-    origin: &str,
-) -> Result<BTreeMap<&'static str, Written>, SettingsError> {
-    let mut written = BTreeMap::new();
-    for (key, value) in table {
-        let origin = format!("{origin}.{key}");
-        let Some(row) = DNS_SETTINGS.iter().find(|row| row.name == key) else {
-            return Err(SettingsError::Unknown {
-                origin,
-                nearest: nearest(&key, DNS_SETTINGS.iter().map(|row| row.name)),
-            });
-        };
-        let value = super::scalar(value, &origin)?;
-        written.insert(row.name, Written { origin, value });
-    }
-    Ok(written)
-}
-
-/// All tables, from the file and, before that, the environment.
+/// All ways to set records, from the file and, before that, the environment.
 pub(super) fn read(
-    mut written: WrittenDns,
+    written: WrittenTables,
     environment: &BTreeMap<String, String>,
 ) -> Result<DnsTable, SettingsError> {
-    for (name, value) in environment {
-        if let Some((dns, row)) = variable(name) {
-            let written = written.entry(dns).or_default();
-            let (origin, value) = (name.clone(), value.clone());
-            written.insert(row.name, Written { origin, value });
-        }
+    let mut ways = DnsTable::default();
+    for table in TABLES.read(written, environment)? {
+        ways.add(&table.name, table.settings, &table.fields)?;
     }
-    let mut table = DnsTable::default();
-    for (name, written) in written {
-        let mut dns = DnsSettings::default();
-        for row in DNS_SETTINGS {
-            if let Some(written) = written.get(row.name) {
-                row.take(&mut dns, written)?;
-            }
-        }
-        let fields: Vec<_> = written.keys().copied().collect();
-        table.add(&name, dns, &fields)?;
-    }
-    Ok(table)
+    Ok(ways)
 }
 
 #[cfg(test)]
@@ -388,7 +348,7 @@ mod tests {
             ),
             (
                 table("server = \"ns1\"\nkey-name = \"q\"\nkey = \"s3cret!\""),
-                "the key is no base64",
+                "the key is not base64",
             ),
             (
                 table(&format!("{right}key-algorithm = \"hmac-md5\"")),

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    SettingsError, Written,
+    SettingsError,
+    named_tables::{NamedTables, OwnValue, TablePlace, WrittenTables},
     table::{DefaultValue, SettingRow},
     values::{filled, folder, set},
 };
-use crate::values::{EngineName, EngineSettings, nearest};
-
-/// The beginning of these tables' variables; the table's name and the key follow, with two underscores between them.
-const VARIABLES: &str = "QUAYMASTER_ENGINE__";
+use crate::values::{EngineName, EngineSettings};
 
 /// The settings of a further engine.
 pub const ENGINE_SETTINGS: &[SettingRow<EngineSettings>] = &[
@@ -43,63 +41,26 @@ pub const ENGINE_SETTINGS: &[SettingRow<EngineSettings>] = &[
     },
 ];
 
-/// The written values of each engine, by its name and the row's.
-pub(super) type WrittenEngines = BTreeMap<String, BTreeMap<&'static str, Written>>;
+/// The tables `[engine.NAME]`.
+pub(super) const TABLES: NamedTables<EngineSettings> = NamedTables {
+    place: TablePlace {
+        setting: "engine",
+        own: Some(OwnValue {
+            key: "default",
+            doc: "the one without a name",
+        }),
+    },
+    rows: ENGINE_SETTINGS,
+};
 
-/// The name of the table and the row that a variable is about.
-fn variable(name: &str) -> Option<(String, &'static SettingRow<EngineSettings>)> {
-    let (engine, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
-    let [engine, key] = [engine, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
-    let row = ENGINE_SETTINGS.iter().find(|row| row.name == key)?;
-    Some((engine, row))
-}
-
-/// True if a variable is about a table `[engine.NAME]`.
-pub(super) fn is_variable(name: &str) -> bool {
-    variable(name).is_some()
-}
-
-/// Reads one table in the file.
-pub(super) fn of_file(
-    table: toml::Table,
-    origin: &str,
-) -> Result<BTreeMap<&'static str, Written>, SettingsError> {
-    let mut written = BTreeMap::new();
-    for (key, value) in table {
-        let origin = format!("{origin}.{key}");
-        let Some(row) = ENGINE_SETTINGS.iter().find(|row| row.name == key) else {
-            return Err(SettingsError::Unknown {
-                origin,
-                nearest: nearest(&key, ENGINE_SETTINGS.iter().map(|row| row.name)),
-            });
-        };
-        let value = super::scalar(value, &origin)?;
-        written.insert(row.name, Written { origin, value });
-    }
-    Ok(written)
-}
-
-/// All tables, from the file and, before that, the environment.
+/// All further engines, from the file and, before that, the environment.
 pub(super) fn read(
-    mut written: WrittenEngines,
+    written: WrittenTables,
     environment: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<EngineName, EngineSettings>, SettingsError> {
-    for (name, value) in environment {
-        if let Some((engine, row)) = variable(name) {
-            let written = written.entry(engine).or_default();
-            let (origin, value) = (name.clone(), value.clone());
-            written.insert(row.name, Written { origin, value });
-        }
-    }
     let mut engines = BTreeMap::new();
-    for (name, written) in written {
-        let mut engine = EngineSettings::default();
-        for row in ENGINE_SETTINGS {
-            if let Some(written) = written.get(row.name) {
-                row.take(&mut engine, written)?;
-            }
-        }
-        let (name, engine) = engine.whole(&name)?;
+    for table in TABLES.read(written, environment)? {
+        let (name, engine) = table.settings.whole(&table.name)?;
         engines.insert(name, engine);
     }
     Ok(engines)

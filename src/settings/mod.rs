@@ -7,6 +7,7 @@ mod cas;
 mod dialects;
 mod dns;
 mod engines;
+mod named_tables;
 mod notify;
 mod outputs;
 mod table;
@@ -28,18 +29,14 @@ use crate::values::{
     nearest,
 };
 pub use cas::CA_SETTINGS;
-use cas::WrittenCas;
 pub use dialects::DialectTables;
 pub use dns::DNS_SETTINGS;
-use dns::WrittenDns;
 pub use engines::ENGINE_SETTINGS;
-use engines::WrittenEngines;
+use named_tables::{WrittenTables, WrittenValues};
 pub use notify::NOTIFY_SETTINGS;
-use notify::WrittenNotify;
 pub use outputs::OUTPUT_SETTINGS;
-use outputs::WrittenOutputs;
 pub use table::{DefaultValue, SETTINGS, SettingRow};
-use table::{SECRET_TABLES, TABLE};
+use table::{SECRET_TABLES, TABLE, VARIABLES};
 
 /// All settings, as meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,23 +213,8 @@ impl Settings {
         settings.dialect_tables = dialects::read(file.dialects, &written.environment);
         settings.outputs = outputs::read(file.outputs, &written.environment)?;
         for row in SETTINGS {
-            let variable = row.variable();
-            let found = |origin: String, value: Option<&String>| {
-                value.cloned().map(|value| Written { origin, value })
-            };
-            let from_flag = found(format!("--{}", row.name), written.flags.get(row.name));
-            let from_environment = || found(variable.clone(), written.environment.get(&variable));
-            let from_file = || file.values.get(row.name).cloned();
-            let default = || match row.default {
-                DefaultValue::Value(value) => found("the default".into(), Some(&value.to_owned())),
-                DefaultValue::Words(_) => None,
-            };
-            let written = from_flag
-                .or_else(from_environment)
-                .or_else(from_file)
-                .or_else(default);
-            if let Some(written) = written {
-                row.take(&mut settings, &written)?;
+            if let Some(value) = row.written(written, &file.values) {
+                row.take(&mut settings, &value)?;
             }
         }
         if let Some(name) = &settings.dns {
@@ -300,6 +282,26 @@ impl Settings {
     }
 }
 
+impl SettingRow {
+    /// Its value: of the flag, else of the variable, else of the file, else the default.
+    fn written(&self, written: &SettingSources, in_file: &WrittenValues) -> Option<Written> {
+        if let Some(value) = written.flags.get(self.name) {
+            return Some(Written::at(format!("--{}", self.name), value));
+        }
+        let variable = self.variable();
+        if let Some(value) = written.environment.get(&variable) {
+            return Some(Written::at(variable, value));
+        }
+        if let Some(value) = in_file.get(self.name) {
+            return Some(value.clone());
+        }
+        match self.default {
+            DefaultValue::Value(value) => Some(Written::at("the default".to_owned(), value)),
+            DefaultValue::Words(_) => None,
+        }
+    }
+}
+
 impl<T> SettingRow<T> {
     fn take(&self, into: &mut T, written: &Written) -> Result<(), SettingsError> {
         let Written { origin, value } = written;
@@ -322,34 +324,32 @@ struct Written {
     value: String,
 }
 
+impl Written {
+    fn at(origin: String, value: &str) -> Self {
+        let value = value.to_owned();
+        Self { origin, value }
+    }
+}
+
 /// The values in the file.
 #[derive(Default)]
 struct FileValues {
-    /// By the row's name.
-    values: BTreeMap<String, Written>,
-    cas: WrittenCas,
-    dns: WrittenDns,
-    engines: WrittenEngines,
-    notify: WrittenNotify,
+    values: WrittenValues,
+    cas: WrittenTables,
+    dns: WrittenTables,
+    engines: WrittenTables,
+    notify: WrittenTables,
     dialects: DialectTables,
-    outputs: WrittenOutputs,
+    outputs: WrittenTables,
 }
 
-/// The setting beside which there are tables `[ca.NAME]`.
-const CA: &str = "ca";
-/// The setting beside which there are tables `[dns.NAME]`, and what it is called in the file then.
-const DNS: &str = "dns";
-const DNS_DEFAULT: &str = "default";
-/// The setting beside which there are tables `[engine.NAME]`, and what it is called in the file then.
-const ENGINE: &str = "engine";
-const ENGINE_DEFAULT: &str = "default";
-/// The setting beside which there are tables `[dialects.NAME]`, and what it is called in the file then.
-const DIALECTS: &str = "dialects";
-const ORDER: &str = "order";
-/// The setting that is tables `[outputs.NAME]`, and nothing else.
-const OUTPUTS: &str = "outputs";
-/// The setting that is tables `[notify.NAME]`, and nothing else.
-const NOTIFY: &str = "notify";
+/// Settings that are tables with names of the user's in the file, or have such tables beside them.
+const CA: &str = cas::TABLES.place.setting;
+const DNS: &str = dns::TABLES.place.setting;
+const ENGINE: &str = engines::TABLES.place.setting;
+const NOTIFY: &str = notify::TABLES.place.setting;
+const DIALECTS: &str = dialects::PLACE.setting;
+const OUTPUTS: &str = outputs::TABLES.place.setting;
 
 /// The file's keys with their places and values.
 fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsError> {
@@ -366,140 +366,40 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsE
                 nearest: nearest(&key, SETTINGS.iter().map(|row| row.name)),
             });
         };
-        let value = match value {
-            toml::Value::Table(table) if row.name == OUTPUTS => {
-                read.outputs = outputs::of_file(table, &origin)?;
-                continue;
+        let FileValues {
+            values,
+            cas,
+            dns,
+            engines,
+            notify,
+            dialects,
+            outputs,
+        } = &mut read;
+        match (row.name, value) {
+            (CA, toml::Value::Table(all)) => *cas = cas::TABLES.of_file(all, &origin, values)?,
+            (DNS, toml::Value::Table(all)) => *dns = dns::TABLES.of_file(all, &origin, values)?,
+            (ENGINE, toml::Value::Table(all)) => {
+                *engines = engines::TABLES.of_file(all, &origin, values)?;
             }
-            toml::Value::Table(table) if row.name == NOTIFY => {
-                read.notify = notify::of_file(table, &origin)?;
-                continue;
+            (NOTIFY, toml::Value::Table(all)) => {
+                *notify = notify::TABLES.of_file(all, &origin, values)?;
             }
-            toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
-            toml::Value::Table(table) if row.name == CA => {
-                read_cas(table, &origin, &mut read)?;
-                continue;
+            (DIALECTS, toml::Value::Table(all)) => {
+                *dialects = dialects::of_file(all, &origin, values)?;
             }
-            toml::Value::Table(table) if row.name == DNS => {
-                read_dns(table, &origin, &mut read)?;
-                continue;
+            (OUTPUTS, toml::Value::Table(all)) => {
+                *outputs = outputs::TABLES.of_file(all, &origin, values)?;
             }
-            toml::Value::Table(table) if row.name == ENGINE => {
-                read_engines(table, &origin, &mut read)?;
-                continue;
+            (_, value) => {
+                let value = match value {
+                    toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
+                    value => scalar(value, &origin)?,
+                };
+                values.insert(key, Written { origin, value });
             }
-            toml::Value::Table(table) if row.name == DIALECTS => {
-                read_dialects(table, &origin, &mut read)?;
-                continue;
-            }
-            value => scalar(value, &origin)?,
-        };
-        read.values.insert(key, Written { origin, value });
+        }
     }
     Ok(read)
-}
-
-/// The tables of CAs, and which of them is the default: TOML does not let `ca` be a text beside them.
-fn read_cas(table: toml::Table, origin: &str, read: &mut FileValues) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        match value {
-            toml::Value::Table(table) => {
-                read.cas.insert(name, cas::of_file(table, &origin)?);
-            }
-            value if name == CaTable::DEFAULT => {
-                let value = scalar(value, &origin)?;
-                read.values.insert(CA.to_owned(), Written { origin, value });
-            }
-            _ => {
-                let what = "the one that is asked where no label says";
-                return Err(no_table(&origin, CA, &name, CaTable::DEFAULT, what));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The tables of ways to set records, and which of them is the default: TOML does not let `dns` be a text beside them.
-fn read_dns(table: toml::Table, origin: &str, read: &mut FileValues) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        match value {
-            toml::Value::Table(table) => {
-                read.dns.insert(name, dns::of_file(table, &origin)?);
-            }
-            value if name == DNS_DEFAULT => {
-                let value = scalar(value, &origin)?;
-                read.values
-                    .insert(DNS.to_owned(), Written { origin, value });
-            }
-            _ => {
-                let what = "the one that is used where no label says";
-                return Err(no_table(&origin, DNS, &name, DNS_DEFAULT, what));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The tables of further engines, and the one without a name: TOML does not let `engine` be a text beside them.
-fn read_engines(
-    table: toml::Table,
-    origin: &str,
-    read: &mut FileValues,
-) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        match value {
-            toml::Value::Table(table) => {
-                let engine = engines::of_file(table, &origin)?;
-                read.engines.insert(name, engine);
-            }
-            value if name == ENGINE_DEFAULT => {
-                let value = scalar(value, &origin)?;
-                let written = Written { origin, value };
-                read.values.insert(ENGINE.to_owned(), written);
-            }
-            _ => {
-                let what = "the one without a name";
-                return Err(no_table(&origin, ENGINE, &name, ENGINE_DEFAULT, what));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The tables of labels of one's own, and which are read: TOML does not let `dialects` be a text beside them.
-fn read_dialects(
-    table: toml::Table,
-    origin: &str,
-    read: &mut FileValues,
-) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        match value {
-            toml::Value::Table(table) => {
-                let labels = dialects::of_file(table, &origin)?;
-                read.dialects.insert(name, labels);
-            }
-            value if name == ORDER => {
-                let value = scalar(value, &origin)?;
-                let written = Written { origin, value };
-                read.values.insert(DIALECTS.to_owned(), written);
-            }
-            _ => {
-                let what = "those that are read";
-                return Err(no_table(&origin, DIALECTS, &name, ORDER, what));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn no_table(origin: &str, setting: &str, name: &str, plain: &str, what: &str) -> SettingsError {
-    SettingsError::File(format!(
-        "{origin} must be a table; write [{setting}.{name}], or {plain} for {what}"
-    ))
 }
 
 /// A value as it may stand in a variable, too.
@@ -528,14 +428,14 @@ fn lines(table: toml::Table, origin: &str) -> Result<String, SettingsError> {
 /// Variables with our prefix that are no settings.
 fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
     let is_stranger = |name: &&String| {
-        name.starts_with("QUAYMASTER_")
+        name.starts_with(VARIABLES)
             && name.as_str() != "QUAYMASTER_CONFIG"
-            && !cas::is_variable(name)
-            && !dns::is_variable(name)
-            && !engines::is_variable(name)
-            && !notify::is_variable(name)
-            && !dialects::is_variable(name)
-            && !outputs::is_variable(name)
+            && !cas::TABLES.is_variable(name)
+            && !dns::TABLES.is_variable(name)
+            && !engines::TABLES.is_variable(name)
+            && !notify::TABLES.is_variable(name)
+            && dialects::PLACE.variable(name).is_none()
+            && !outputs::TABLES.is_variable(name)
             && SETTINGS.iter().all(|row| row.variable() != **name)
     };
     environment.keys().filter(is_stranger).cloned().collect()
@@ -614,10 +514,10 @@ mod tests {
                 "1M",
                 "QUAYMASTER_RESYNC=\"1M\": months and years have no fixed length",
             ),
-            ("QUAYMASTER_RESYNC", "soon", "it is no length of time"),
-            ("QUAYMASTER_STATE", "state", "it must be a whole path"),
+            ("QUAYMASTER_RESYNC", "soon", "it is not a length of time"),
+            ("QUAYMASTER_STATE", "state", "it must be an absolute path"),
             ("QUAYMASTER_AGREE_TOS", "maybe", "write true or false"),
-            ("QUAYMASTER_EMAIL", "me", "it is no e-mail address"),
+            ("QUAYMASTER_EMAIL", "me", "it is not an e-mail address"),
             ("QUAYMASTER_CA", "letsencrpyt", "did you mean letsencrypt?"),
             (
                 "QUAYMASTER_KEY_TYPE",
@@ -679,7 +579,7 @@ mod tests {
         assert_eq!(in_file, elsewhere);
         assert!(
             problem(&file("[grants]\nedge = \"prox\""))
-                .contains("\"prox\" is no right; write proxy, keys")
+                .contains("\"prox\" is not a right; write proxy, keys")
         );
         assert!(
             problem(&file("[grants]\nedge = 1"))

@@ -3,16 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    SettingsError, Written,
+    SettingsError,
+    named_tables::{NamedTable, NamedTables, TablePlace, WrittenTables},
     table::{DefaultValue, SettingRow},
     values::{duration, filled, folder, set, some_words},
 };
-use crate::values::{
-    NewsChoice, NotifyFormat, NotifySettings, NotifyTable, Secret, exec_words, nearest,
-};
-
-/// What variables of these tables begin with; the table's name and the key follow, with two underscores between them.
-const VARIABLES: &str = "QUAYMASTER_NOTIFY__";
+use crate::values::{NewsChoice, NotifyFormat, NotifySettings, NotifyTable, Secret, exec_words};
 
 /// What can be said about one receiver.
 pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
@@ -22,8 +18,8 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         default: DefaultValue::Words(
             "that of the format, where it has one; else url, url-file or command is a must",
         ),
-        doc: "where it is sent: https, or http to this machine, to an address of a private network, or to a name without a \
-              dot. No redirect is followed",
+        doc: "where messages are sent: https, or http to this machine, to an address of a private network, or to a \
+              name without a dot. No redirect is followed",
         example: "https://ntfy.sh/TOPIC",
         // What is wrong about it is told elsewhere, without the address.
         read: |notify, value| set(&mut notify.url, Ok(Some(Secret::new(value)))),
@@ -89,8 +85,9 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         name: "names",
         value: "NAMES",
         default: DefaultValue::Words("whatever it is about"),
-        doc: "certificates, hosts and containers that it has to be about, separated by commas or blanks; `*.corp.example` \
-              is all below. What is about none, as that the engine can't be reached, is not sent then",
+        doc: "the certificates, hosts and containers whose events are sent, separated by commas or blanks; \
+              `*.corp.example` is all names below it. Events about none of them, such as that the engine can't be \
+              reached, are not sent then",
         example: "shop.example, *.corp.example",
         read: |notify, value| set(&mut notify.names, some_words(value)),
     },
@@ -98,8 +95,8 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         name: "after",
         value: "TIME",
         default: DefaultValue::Value("1m"),
-        doc: "how long trouble has to last before it is sent: a server that is made anew is away for seconds, and many a \
-              failure is over with the second try. 0s: at once",
+        doc: "how long trouble has to last before it is sent: a server that is recreated is away for seconds, and many \
+              failures are over with the second try. 0s: at once",
         example: "10m",
         read: |notify, value| set(&mut notify.after, duration(value)),
     },
@@ -124,7 +121,7 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         name: "headers",
         value: "LINES",
         default: DefaultValue::Words("those in headers-file"),
-        doc: "header lines, one a line; they go before those of the format",
+        doc: "header lines, one per line; they take precedence over those of the format",
         example: "Tags: lock",
         read: |notify, value| set(&mut notify.headers, Ok(Some(Secret::new(value)))),
     },
@@ -140,7 +137,7 @@ pub const NOTIFY_SETTINGS: &[SettingRow<NotifySettings>] = &[
         name: "root",
         value: "FILE",
         default: DefaultValue::Words("the usual roots"),
-        doc: "a PEM file with roots that are trusted there besides the usual ones",
+        doc: "a PEM file with roots that are trusted there in addition to the usual ones",
         example: "/etc/ssl/corp-root.pem",
         read: |notify, value| set(&mut notify.root, folder(value).map(Some)),
     },
@@ -153,7 +150,7 @@ fn command(value: &str) -> Result<Vec<String>, String> {
     match words.first() {
         None => Err("there are no words to run".to_owned()),
         Some(program) if program.starts_with('/') => Ok(words),
-        Some(_) => Err("write the whole path of the program, beginning with /".to_owned()),
+        Some(_) => Err("write the absolute path of the program, beginning with /".to_owned()),
     }
 }
 
@@ -164,81 +161,35 @@ fn method(value: &str) -> Result<String, String> {
     }
 }
 
-/// What is written about each receiver, by its name and the row's.
-pub(super) type WrittenNotify = BTreeMap<String, BTreeMap<&'static str, Written>>;
-
-fn row(key: &str) -> Option<&'static SettingRow<NotifySettings>> {
-    NOTIFY_SETTINGS.iter().find(|row| row.name == key)
-}
-
-/// The name of the table and the row that a variable is about.
-fn variable(name: &str) -> Option<(String, &'static SettingRow<NotifySettings>)> {
-    let (receiver, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
-    let [receiver, key] = [receiver, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
-    Some((receiver, row(&key)?))
-}
-
-/// Whether a variable is about a receiver.
-pub(super) fn is_variable(name: &str) -> bool {
-    variable(name).is_some()
-}
-
-/// What the file says in the tables of all receivers.
-pub(super) fn of_file(table: toml::Table, origin: &str) -> Result<WrittenNotify, SettingsError> {
-    let mut written = WrittenNotify::new();
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        let toml::Value::Table(keys) = value else {
-            return Err(SettingsError::File(format!(
-                "{origin} must be a table; write [notify.NAME], and in it what you have there"
-            )));
-        };
-        let of_name = written.entry(name).or_default();
-        for (key, value) in keys {
-            let origin = format!("{origin}.{key}");
-            let Some(row) = row(&key) else {
-                let nearest = nearest(&key, NOTIFY_SETTINGS.iter().map(|row| row.name));
-                return Err(SettingsError::Unknown { origin, nearest });
-            };
-            let value = super::scalar(value, &origin)?;
-            of_name.insert(row.name, Written { origin, value });
-        }
-    }
-    Ok(written)
-}
+/// The tables `[notify.NAME]`.
+pub(super) const TABLES: NamedTables<NotifySettings> = NamedTables {
+    place: TablePlace {
+        setting: "notify",
+        own: None,
+    },
+    rows: NOTIFY_SETTINGS,
+};
 
 /// All receivers, from lines of TOML.
 pub(super) fn of_text(text: &str) -> Result<NotifyTable, String> {
-    let table: Result<toml::Table, toml::de::Error> = text.parse();
-    let table = table.map_err(|error| error.message().to_owned())?;
-    let read = of_file(table, "notify").and_then(|written| read(written, &BTreeMap::new()));
+    let read = TABLES.of_text(text).and_then(receivers);
     read.map_err(|error| error.to_string())
 }
 
 /// All receivers, from the file and, before that, the environment.
 pub(super) fn read(
-    mut written: WrittenNotify,
+    written: WrittenTables,
     environment: &BTreeMap<String, String>,
 ) -> Result<NotifyTable, SettingsError> {
-    for (name, value) in environment {
-        if let Some((receiver, row)) = variable(name) {
-            let (origin, value) = (name.clone(), value.clone());
-            let of_name = written.entry(receiver).or_default();
-            of_name.insert(row.name, Written { origin, value });
-        }
+    receivers(TABLES.read(written, environment)?)
+}
+
+fn receivers(tables: Vec<NamedTable<NotifySettings>>) -> Result<NotifyTable, SettingsError> {
+    let mut receivers = NotifyTable::default();
+    for table in tables {
+        receivers.add(&table.name, table.settings, &table.fields)?;
     }
-    let mut table = NotifyTable::default();
-    for (name, written) in written {
-        let mut settings = NotifySettings::default();
-        for row in NOTIFY_SETTINGS {
-            if let Some(written) = written.get(row.name) {
-                row.take(&mut settings, written)?;
-            }
-        }
-        let fields: Vec<_> = written.keys().copied().collect();
-        table.add(&name, settings, &fields)?;
-    }
-    Ok(table)
+    Ok(receivers)
 }
 
 #[cfg(test)]
@@ -324,7 +275,7 @@ mod tests {
                 "it has url and url-file; keep one",
             ),
             ("url = \"http://ntfy.sh/s3cret\"", "begins with http://"),
-            ("url = \"s3cret\"", "[notify.a]: the url is none"),
+            ("url = \"s3cret\"", "[notify.a]: the url is not a URL"),
             (
                 "url = \"https://u:s3cret@a/\"",
                 "a name or a password before its host",
@@ -351,7 +302,7 @@ mod tests {
             ),
             (
                 "url = \"https://a/\"\nheaders = \"s3cret\"",
-                "line 1 of the headers is no header",
+                "line 1 of the headers is not a header",
             ),
             (
                 "url = \"https://a/\"\nevents = \"obtaind\"",
@@ -365,7 +316,10 @@ mod tests {
                 "url = \"https://a/\"\nafter = \"1 month\"",
                 "months and years have no fixed length",
             ),
-            ("command = \"hook\"", "write the whole path of the program"),
+            (
+                "command = \"hook\"",
+                "write the absolute path of the program",
+            ),
             (
                 "command = \"/hook\"\nurl = \"https://a/\"",
                 "a command has no use for url",

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    SettingsError, Written,
+    SettingsError,
+    named_tables::{NamedTable, NamedTables, TablePlace, WrittenTables},
     table::{DefaultValue, SettingRow},
     values::{filled, folder, set},
 };
-use crate::values::{Output, OutputSettings, ReloadWord, exec_words, nearest};
-
-/// The beginning of outputs' variables; the output's name and the key follow, with two underscores between them.
-const VARIABLES: &str = "QUAYMASTER_OUTPUTS__";
+use crate::values::{Output, OutputSettings, ReloadWord, exec_words};
 
 /// The settings of one output.
 pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
@@ -18,8 +16,8 @@ pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
         name: "template",
         value: "FILE",
         default: DefaultValue::Words("a must"),
-        doc: "the template, as quaymaster sees it; what it includes lies in its folder. It is read anew when something \
-              there changes",
+        doc: "the template, as quaymaster sees it; what it includes lies in its folder. It is read again when \
+              something there changes",
         example: "/templates/targets.json.tmpl",
         read: |output, value| set(&mut output.template, folder(value).map(Some)),
     },
@@ -40,7 +38,7 @@ pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
     SettingRow {
         name: "consumer",
         value: "CONTAINER",
-        default: DefaultValue::Words("none: nobody is told"),
+        default: DefaultValue::Words("none: nothing is reloaded"),
         doc: "who reads the file: a container's name or id, a service of quaymaster's own Compose project (of any, where \
               quaymaster runs outside Compose), or PROJECT/SERVICE",
         example: "prometheus",
@@ -50,8 +48,8 @@ pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
         name: "reload",
         value: "SIGNAL|exec WORDS…|restart|none",
         default: DefaultValue::Words("none: the consumer looks for itself"),
-        doc: "how the consumer is told that the file has changed, as the label of this name has it. It needs no grant: \
-              settings are yours",
+        doc: "how the consumer is reloaded when the file has changed, with the words of the label `reload`. This needs \
+              no grant, because the settings are yours",
         example: "HUP",
         read: |output, value| set(&mut output.reload, ReloadWord::parse(value).map(Some)),
     },
@@ -59,8 +57,8 @@ pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
         name: "check",
         value: "exec WORDS…",
         default: DefaultValue::Words("none"),
-        doc: "words that are run in the consumer when the file is in place and before it is told; where they end with \
-              another code than 0, what was there before comes back, and nobody is told",
+        doc: "words that are run in the consumer when the file is in place, before the consumer is reloaded; if they \
+              end with a code other than 0, the previous file is restored and nothing is reloaded",
         example: "exec promtool check config /etc/prometheus/prometheus.yml",
         read: |output, value| set(&mut output.check, check(value).map(Some)),
     },
@@ -77,90 +75,33 @@ fn check(value: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// The written values of each output, by its name and the row's.
-pub(super) type WrittenOutputs = BTreeMap<String, BTreeMap<&'static str, Written>>;
-
-fn row(key: &str) -> Option<&'static SettingRow<OutputSettings>> {
-    OUTPUT_SETTINGS.iter().find(|row| row.name == key)
-}
-
-/// The name of the output and the row that a variable is about.
-fn variable(name: &str) -> Option<(String, &'static SettingRow<OutputSettings>)> {
-    let (output, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
-    let [output, key] = [output, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
-    Some((output, row(&key)?))
-}
-
-/// True if a variable is about an output.
-pub(super) fn is_variable(name: &str) -> bool {
-    variable(name).is_some()
-}
-
-/// Reads the tables of all outputs in the file.
-pub(super) fn of_file(table: toml::Table, origin: &str) -> Result<WrittenOutputs, SettingsError> {
-    let mut outputs = WrittenOutputs::new();
-    for (name, value) in table {
-        let origin = format!("{origin}.{name}");
-        let toml::Value::Table(table) = value else {
-            return Err(SettingsError::File(format!(
-                "{origin} must be a table; write [outputs.{name}]"
-            )));
-        };
-        outputs.insert(name, of_table(table, &origin)?);
-    }
-    Ok(outputs)
-}
-
-/// Reads the table of one output.
-fn of_table(
-    table: toml::Table,
-    origin: &str,
-) -> Result<BTreeMap<&'static str, Written>, SettingsError> {
-    let mut written = BTreeMap::new();
-    for (key, value) in table {
-        let origin = format!("{origin}.{key}");
-        let Some(row) = row(&key) else {
-            return Err(SettingsError::Unknown {
-                origin,
-                nearest: nearest(&key, OUTPUT_SETTINGS.iter().map(|row| row.name)),
-            });
-        };
-        let value = super::scalar(value, &origin)?;
-        written.insert(row.name, Written { origin, value });
-    }
-    Ok(written)
-}
+/// The tables `[outputs.NAME]`.
+pub(super) const TABLES: NamedTables<OutputSettings> = NamedTables {
+    place: TablePlace {
+        setting: "outputs",
+        own: None,
+    },
+    rows: OUTPUT_SETTINGS,
+};
 
 /// All outputs, from lines of TOML.
 pub(super) fn of_text(text: &str) -> Result<Vec<Output>, String> {
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| error.message().to_owned())?;
-    let outputs = of_file(table, "outputs").and_then(|written| read(written, &BTreeMap::new()));
-    outputs.map_err(|error| error.to_string())
+    let read = TABLES.of_text(text).and_then(outputs);
+    read.map_err(|error| error.to_string())
 }
 
 /// All outputs, from the file and, before that, the environment.
 pub(super) fn read(
-    mut written: WrittenOutputs,
+    written: WrittenTables,
     environment: &BTreeMap<String, String>,
 ) -> Result<Vec<Output>, SettingsError> {
-    for (name, value) in environment {
-        if let Some((output, row)) = variable(name) {
-            let written = written.entry(output).or_default();
-            let (origin, value) = (name.clone(), value.clone());
-            written.insert(row.name, Written { origin, value });
-        }
-    }
+    outputs(TABLES.read(written, environment)?)
+}
+
+fn outputs(tables: Vec<NamedTable<OutputSettings>>) -> Result<Vec<Output>, SettingsError> {
     let mut outputs = Vec::new();
-    for (name, written) in written {
-        let mut output = OutputSettings::default();
-        for row in OUTPUT_SETTINGS {
-            if let Some(written) = written.get(row.name) {
-                row.take(&mut output, written)?;
-            }
-        }
-        outputs.push(output.whole(&name)?);
+    for table in tables {
+        outputs.push(table.settings.whole(&table.name)?);
     }
     Ok(Output::apart(outputs)?)
 }
@@ -239,7 +180,7 @@ mod tests {
             ),
             (
                 with("reload = \"HUPP\""),
-                "q.toml: outputs.x.reload=\"HUPP\": \"HUPP\" is no signal",
+                "q.toml: outputs.x.reload=\"HUPP\": \"HUPP\" is not a signal",
             ),
             (
                 with("check = \"nginx -t\""),
@@ -253,7 +194,7 @@ mod tests {
             ),
             (
                 "[outputs.x]\ntemplate = \"/t\"".to_owned(),
-                "[outputs.x]: it has no target; write the whole path",
+                "[outputs.x]: it has no target; write the absolute path",
             ),
             (
                 "[outputs.x]\ntemplate = \"/t\"\ntarget = \"/a\"\nreload = \"HUP\"".to_owned(),
@@ -272,7 +213,7 @@ mod tests {
             ),
             (
                 "[outputs]\nx = \"/t\"".to_owned(),
-                "q.toml: outputs.x must be a table; write [outputs.x]",
+                "q.toml: outputs.x must be a table; write [outputs.NAME]",
             ),
             ("outputs = \"x\"".to_owned(), "q.toml: outputs=\"x\": "),
         ] {
@@ -284,8 +225,8 @@ mod tests {
     #[test]
     fn a_target_is_the_whole_path_of_a_file_that_is_not_ours() {
         for (target, problem) in [
-            ("out", "a whole path"),
-            ("/a/../b", "a whole path"),
+            ("out", "an absolute path"),
+            ("/a/../b", "an absolute path"),
             ("/", "no file's name"),
             ("/a/", "it is a folder"),
             ("/a/quaymaster-shop.conf", "are quaymaster's own"),

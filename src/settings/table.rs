@@ -12,6 +12,9 @@ use crate::values::{
     KeyTypeError, MetricSet, NameError, Owner, ProfileError, VariableNames, email,
 };
 
+/// The beginning of each variable that is a setting.
+pub(super) const VARIABLES: &str = "QUAYMASTER_";
+
 /// One setting: a row of the settings table, or of the table of one thing that has a name.
 pub struct SettingRow<T = Settings> {
     /// Its name, as in `--name`; the variable is `QUAYMASTER_NAME`, the key in the file is the name.
@@ -30,10 +33,8 @@ pub struct SettingRow<T = Settings> {
 impl SettingRow {
     /// Its environment variable.
     pub fn variable(&self) -> String {
-        format!(
-            "QUAYMASTER_{}",
-            self.name.replace('-', "_").to_ascii_uppercase()
-        )
+        let name = self.name.replace('-', "_").to_ascii_uppercase();
+        format!("{VARIABLES}{name}")
     }
 }
 
@@ -101,8 +102,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "thumbprint",
         value: "BOOL",
         default: DefaultValue::Value("off"),
-        doc: "that a server of yours answers challenges by the thumbprint of the account's key (`quaymaster account CA` \
-              shows it), so that nothing has to be put anywhere for an order. It answers for that one account",
+        doc: "a server of yours answers challenges by the thumbprint of the account's key (`quaymaster account CA` \
+              shows it), so no file has to be put in place for an order. It answers for that account only",
         example: "on",
         read: |settings, value| set(&mut settings.thumbprint, truth(value)),
     },
@@ -127,8 +128,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "metrics-also",
         value: "WORDS",
         default: DefaultValue::Words("our own metrics alone"),
-        doc: "metrics under the names of other tools, so that dashboards and alerts that are made for these work: \
-              cert-manager, x509 (of x509-certificate-exporter), separated by commas or blanks",
+        doc: "metrics under the names of other tools, so that their dashboards and alerts work: cert-manager, x509 (of \
+              x509-certificate-exporter), separated by commas or blanks",
         example: "cert-manager x509",
         read: |settings, value| set(&mut settings.metrics_also, MetricSet::read_all(value)),
     },
@@ -136,15 +137,16 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "names",
         value: "NAMES",
         default: DefaultValue::Words("none: labels say which"),
-        doc: "names that get a certificate each though no container asks, separated by commas or blanks: for servers that \
-              are no containers and read live/NAME/. A label that asks for one of them says how, where it says so",
+        doc: "names that each get a certificate although no container asks for them, separated by commas or blanks: \
+              for servers that are not containers and read live/NAME/. If a label asks for one of these names, too, \
+              its options count",
         example: "mail.example.org, db.example.org",
         read: |settings, value| set(&mut settings.names, names(value)),
     },
     SettingRow {
         name: "owner",
         value: "USER[:GROUP]",
-        default: DefaultValue::Words("whom quaymaster runs as"),
+        default: DefaultValue::Words("the user that quaymaster runs as"),
         doc: "numbers of the user and the group that the keys in live/ belong to, for servers that read them there. Files \
               that are delivered have a label of this name",
         example: "100:101",
@@ -176,8 +178,9 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "outputs",
         value: TABLE,
         default: DefaultValue::Words("none"),
-        doc: "files of your own that watch keeps up to date by templates of yours, and who is told of them: tables \
-              [outputs.NAME] in the file, variables such as QUAYMASTER_OUTPUTS__NAME__TEMPLATE, or lines of TOML elsewhere",
+        doc: "your own files that watch keeps up to date from your own templates, and the containers that are reloaded \
+              then: tables [outputs.NAME] in the file, variables such as QUAYMASTER_OUTPUTS__NAME__TEMPLATE, or lines \
+              of TOML elsewhere",
         example: "hosts = { template = \"/templates/hosts.tmpl\", target = \"/shared/hosts\" }",
         read: |settings, value| set(&mut settings.outputs, outputs::of_text(value)),
     },
@@ -185,8 +188,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "notify",
         value: SECRET_TABLES,
         default: DefaultValue::Words("none"),
-        doc: "who is told what happens, by HTTP or by a command of yours: tables [notify.NAME] in the file, or variables such \
-              as QUAYMASTER_NOTIFY__NAME__URL",
+        doc: "receivers of notifications, by HTTP or by your own command: tables [notify.NAME] in the file, or \
+              variables such as QUAYMASTER_NOTIFY__NAME__URL",
         example: "phone = { url = \"https://ntfy.sh/TOPIC\", format = \"ntfy\" }",
         read: |settings, value| set(&mut settings.notify, notify::of_text(value)),
     },
@@ -203,7 +206,7 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "label-prefix",
         value: "WORD",
         default: DefaultValue::Value("quaymaster"),
-        doc: "what our labels begin with, for a second instance side by side",
+        doc: "the prefix of quaymaster's labels, for a second instance side by side",
         example: "quaymaster",
         read: |settings, value| set(&mut settings.label_prefix, label_prefix(value)),
     },
@@ -211,7 +214,7 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "dialects",
         value: "WORD…",
         default: DefaultValue::Words("native, then your own tables"),
-        doc: "whose labels are read, the strongest first: native (ours), and those of other tools. A table \
+        doc: "whose labels are read, the strongest first: native (quaymaster's own), and those of other tools. A table \
               [dialects.NAME] in the file has the names of your own labels; beside such tables this is called \
               dialects.order",
         example: "native virtual-host",
@@ -232,7 +235,7 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "self",
         value: "CONTAINER",
         default: DefaultValue::Words("found out"),
-        doc: "our own container, by name or id, where it can't be found out",
+        doc: "quaymaster's own container, by name or id, if it can't be found out",
         example: "stack-quaymaster-1",
         read: |settings, value| set(&mut settings.own, filled(value).map(Some)),
     },
@@ -240,9 +243,10 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "ca",
         value: "NAME|URL",
         default: DefaultValue::Value("letsencrypt"),
-        doc: "who issues certificates, where no label says: a CA's name or the URL of its directory, or several of them, of \
-              which the next is asked when the first fails; self-signed (made here, with no terms to agree to), or none (those \
-              that are provided serve). Beside tables [ca.NAME] in the file it is called ca.default",
+        doc: "who issues certificates, if no label says otherwise: a CA's name or the URL of its directory, or several \
+              of them, of which the next is asked when the first fails; self-signed (made here, with no terms to agree \
+              to), or none (those that are provided serve). Beside tables [ca.NAME] in the file it is called \
+              ca.default",
         example: "staging",
         read: |settings, value| {
             let issuers = settings.cas.of_setting(value);
@@ -253,8 +257,9 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "ca-root",
         value: "FILE",
         default: DefaultValue::Words("none"),
-        doc: "PEM file whose roots are trusted besides the usual ones when the CA is asked. It is asked through the proxy that \
-              the variables HTTPS_PROXY and NO_PROXY name, unless it is on this machine or its name has no dot",
+        doc: "PEM file whose roots are trusted in addition to the usual ones when the CA is asked. It is asked through \
+              the proxy that the variables HTTPS_PROXY and NO_PROXY name, unless it is on this machine or its name has \
+              no dot",
         example: "/pebble/ca.pem",
         read: |settings, value| set(&mut settings.ca_root, folder(value).map(Some)),
     },
@@ -262,8 +267,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "agree-tos",
         value: "BOOL",
         default: DefaultValue::Value("false"),
-        doc: "that you agree to the terms of service of the CAs that the setting ca names; a must before the first order. Others, \
-              which labels choose, have agree-tos in their tables [ca.NAME]",
+        doc: "you agree to the terms of service of the CAs that the setting ca names; required before the first order. \
+              CAs that only labels choose have agree-tos in their tables [ca.NAME]",
         example: "true",
         read: |settings, value| set(&mut settings.agree_tos, truth(value)),
     },
@@ -279,7 +284,7 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "challenge",
         value: "TYPE",
         default: DefaultValue::Value("http-01"),
-        doc: "how the CA is shown that names are ours, where no label says: http-01 at port 80, or dns-01 by a TXT record",
+        doc: "how the CA validates names, if no label says otherwise: http-01 at port 80, or dns-01 by a TXT record",
         example: "dns-01",
         read: |settings, value| {
             set(
@@ -294,8 +299,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "dns",
         value: "NAME",
         default: DefaultValue::Words("the only table [dns.NAME], where there is one alone"),
-        doc: "the table [dns.NAME] by which the TXT records of dns-01 are set, where no label says. Beside these tables in the \
-              file it is called dns.default",
+        doc: "the table [dns.NAME] by which the TXT records of dns-01 are set, if no label says otherwise. Beside \
+              these tables in the file it is called dns.default",
         example: "home",
         read: |settings, value| set(&mut settings.dns, DnsNames::read_name(value).map(Some)),
     },
@@ -303,9 +308,9 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "self-check",
         value: "BOOL",
         default: DefaultValue::Value("on"),
-        doc: "that each name is looked up, and a response of our own fetched under it at port 80, before a CA is asked \
-              for anything: what is wrong is told then, and costs nothing there. At public CAs, and at any with resolver. \
-              off where something else answers inside your network than outside",
+        doc: "before a CA is asked, look each name up and fetch a test response under it at port 80: problems are \
+              reported at once, and use up none of the CA's limits. For public CAs, and for any CA if resolver is set. \
+              Write off if something else answers inside your network than outside",
         example: "off",
         read: |settings, value| set(&mut settings.self_check, truth(value)),
     },
@@ -313,8 +318,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "resolver",
         value: "HOST[:PORT]",
         default: DefaultValue::Words("the system's"),
-        doc: "the DNS server that look-ups of names are asked of, which counts as what the CA sees: write a public one \
-              where your network has names of its own, that of a private CA to have names looked at before it is asked",
+        doc: "the DNS server for looking up names as the CA would see them: write a public one if your network has its \
+              own names, or the DNS server of a private CA to have names checked before that CA is asked",
         example: "9.9.9.9",
         read: |settings, value| set(&mut settings.resolver, server(value).map(Some)),
     },
@@ -322,7 +327,7 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "key-type",
         value: "TYPE",
         default: DefaultValue::Value("ec-256"),
-        doc: "of certificates' keys, where no label says: ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
+        doc: "the type of certificates' keys, if no label says otherwise: ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
         example: "rsa-2048",
         read: |settings, value| {
             set(
@@ -337,8 +342,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "profile",
         value: "WORD",
         default: DefaultValue::Words("none: what the CA issues by default"),
-        doc: "the CA's word for the kind of certificate that it is asked for, where no label says, with or without \
-              `required` behind it",
+        doc: "the CA's word for the kind of certificate that it is asked for, if no label says otherwise, with or \
+              without `required` behind it",
         example: "shortlived",
         read: |settings, value| {
             let read = value.parse().map(Some);
@@ -352,8 +357,9 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "master",
         value: "NAME",
         default: DefaultValue::Words("none: names that no certificate covers are refused"),
-        doc: "the name whose certificate serves names that no valid certificate covers. That of the nearest name above goes \
-              before it: of shop.example for a.shop.example. Browsers warn, and are not sent to https by such a one",
+        doc: "the name whose certificate is used for names that no valid certificate covers. The certificate of the \
+              nearest name above takes precedence, such as that of shop.example for a.shop.example. Browsers warn \
+              about such certificates, and are not redirected to https by them",
         example: "example.org",
         read: |settings, value| {
             let host = Host::parse(value).map_err(|error| error.to_string());
@@ -364,8 +370,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "default-certificate",
         value: "NAME",
         default: DefaultValue::Words("none: names that no certificate covers are refused"),
-        doc: "which of the certificates that are there serves where none covers a name, and neither a name above nor the \
-              master has one; and clients that send no name. A label of the same name on a proxy goes before it",
+        doc: "the certificate for names that no certificate covers, if neither a name above nor the master has one, \
+              and for clients that send no name. A label of the same name on a proxy takes precedence",
         example: "corp",
         read: |settings, value| {
             let name = CertificateName::parse(value)
@@ -377,8 +383,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "strict-parents",
         value: "BOOL",
         default: DefaultValue::Value("false"),
-        doc: "that a name without a certificate of its own is served that of the nearest name above, even if it does not \
-              cover it and a wildcard does",
+        doc: "serve a name without a certificate of its own with the certificate of the nearest name above, even if \
+              only a wildcard covers the name",
         example: "true",
         read: |settings, value| set(&mut settings.strict_parents, truth(value)),
     },
@@ -386,8 +392,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "provided-password-file",
         value: "FILE",
         default: DefaultValue::Words("none: a file password beside a key opens it"),
-        doc: "file with the password that opens those of your keys that have no file password beside them; it is read anew \
-              each time",
+        doc: "file with the password that opens those of your keys that have no file password beside them; it is read \
+              again each time",
         example: "/run/secrets/key-password",
         read: |settings, value| {
             set(
@@ -400,11 +406,10 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "fallback",
         value: "by-kind|on|off",
         default: DefaultValue::Value("by-kind"),
-        doc: "which names that are wanted get a self-signed certificate at once where nothing can be served for them, until \
-              a better one is there: by-kind those of servers that can't start without one, on all, those of the setting \
-              names too, off none. Browsers \
-              warn of it, and are not sent to https by it. Unless off, one takes the place of a default-certificate that \
-              can't be used, too",
+        doc: "which names get a self-signed certificate at once, until there is a better one: by-kind: names of \
+              servers that can't start without one; on: all names, including those of the setting names; off: none. \
+              Browsers warn about it, and are not redirected to https by it. Unless off, a self-signed certificate \
+              also replaces a default-certificate that can't be used",
         example: "on",
         read: |settings, value| set(&mut settings.fallback, fallback(value)),
     },
@@ -412,8 +417,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "fallback-days",
         value: "DAYS",
         default: DefaultValue::Value("365"),
-        doc: "how many days self-signed certificates live, those of ca=self-signed too, from 1 to 3650; they are made anew \
-              in good time. Some clients refuse certificates that live longer than 825",
+        doc: "how many days self-signed certificates are valid, including those of ca=self-signed, from 1 to 3650; \
+              they are renewed in good time. Some clients refuse certificates that are valid for more than 825 days",
         example: "90",
         read: |settings, value| set(&mut settings.self_signed_life, fallback_days(value)),
     },
@@ -429,8 +434,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "warn-before",
         value: "TIME",
         default: DefaultValue::Words("a sixth of the certificate's life, at most 14days"),
-        doc: "how long before its end a certificate that serves and has no successor is warned of: in the log, in status \
-              and by the exit code of once",
+        doc: "how long before it expires a certificate that is served and has no successor leads to a warning: in the \
+              log, in status and by the exit code of once",
         example: "7days",
         read: |settings, value| set(&mut settings.warn_before, duration(value).map(Some)),
     },

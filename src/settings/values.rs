@@ -50,7 +50,7 @@ pub(super) fn folder(value: &str) -> Result<PathBuf, String> {
     if path.is_absolute() {
         Ok(path)
     } else {
-        Err("it must be a whole path, beginning with /".to_owned())
+        Err("it must be an absolute path, beginning with /".to_owned())
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) fn folder(value: &str) -> Result<PathBuf, String> {
 pub(super) fn listening(value: &str) -> Result<SocketAddr, String> {
     let at: SocketAddr = value
         .parse()
-        .map_err(|_| "it is no IP address with a port".to_owned())?;
+        .map_err(|_| "it is not an IP address with a port".to_owned())?;
     match at.port() {
         0 => Err("the port is 0".to_owned()),
         _ => Ok(at),
@@ -220,5 +220,5 @@ pub(super) fn duration(value: &str) -> Result<Duration, String> {
     if has_long_unit {
         return Err("months and years have no fixed length; write days".to_owned());
     }
-    humantime::parse_duration(value).map_err(|error| format!("it is no length of time: {error}"))
+    humantime::parse_duration(value).map_err(|error| format!("it is not a length of time: {error}"))
 }

@@ -13,7 +13,8 @@ impl Block {
     /// # Errors
     /// When it is neither, with an example.
     pub fn parse(word: &str) -> Result<Self, String> {
-        let wrong = || format!("{word:?} is no address or block of addresses, such as 10.0.0.0/8");
+        let wrong =
+            || format!("{word:?} is not an address or a block of addresses, such as 10.0.0.0/8");
         let (address, length) = word
             .split_once('/')
             .map_or((word, None), |(address, length)| (address, Some(length)));

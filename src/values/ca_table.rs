@@ -61,7 +61,7 @@ impl CaSettings {
                 "has eab-algorithm and no key; add eab-key-id and eab-key-file, or leave it out",
             ),
             (_, Some(key), None) if ExternalAccount::key_bytes(key).is_err() => Some(
-                "has an eab-key that is no base64url; copy the MAC key as the CA shows it, whole",
+                "has an eab-key that is not base64url; copy the MAC key as the CA shows it, whole",
             ),
             _ => None,
         }
@@ -299,7 +299,7 @@ fn preset(name: &str) -> Option<&'static str> {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CaError {
     /// Neither a word nor a URL.
-    #[error("{word:?} is no CA; {remedy}")]
+    #[error("{word:?} is not a known CA; {remedy}")]
     Unknown {
         /// The word as it was written.
         word: String,
@@ -307,7 +307,7 @@ pub enum CaError {
         remedy: String,
     },
     /// No word of the label.
-    #[error("{word:?} is no CA that a label can name{}", nearest.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    #[error("{word:?} is not a CA that a label can name{}", nearest.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
     UnknownInLabel {
         /// The word as it was written.
         word: String,
@@ -327,7 +327,7 @@ pub enum CaError {
     #[error("{0:?} must begin with https://, because what a CA says is believed")]
     NotHttps(String),
     /// No URL at all.
-    #[error("it is no URL")]
+    #[error("it is not a URL")]
     NoUrl,
 }
 
@@ -345,7 +345,7 @@ pub enum CaTableError {
     },
     /// A CA for trying out that nobody knows.
     #[error(
-        "[ca.{name}]: staging = {word:?} is the name of no CA{}; write that of a preset, or of a table of its own",
+        "[ca.{name}]: staging = {word:?} is not the name of a CA{}; write that of a preset, or of a table of its own",
         nearest.as_ref().map(|word| format!("; did you mean {word:?}?")).unwrap_or_default()
     )]
     Staging {
@@ -473,15 +473,15 @@ mod tests {
         let problem = |word| meant(word).unwrap_err().to_string();
         assert_eq!(
             problem("stagin"),
-            r#""stagin" is no CA that a label can name; did you mean staging?"#
+            r#""stagin" is not a CA that a label can name; did you mean staging?"#
         );
         assert_eq!(
             problem("crop"),
-            r#""crop" is no CA that a label can name; did you mean corp?"#
+            r#""crop" is not a CA that a label can name; did you mean corp?"#
         );
         assert_eq!(
             problem("Buypass"),
-            r#""Buypass" is no CA that a label can name"#
+            r#""Buypass" is not a CA that a label can name"#
         );
         assert!(problem("https://ca.example/dir").contains("belongs into the setting ca"));
     }
@@ -492,22 +492,22 @@ mod tests {
         let told = |setting| problem(setting).to_string();
         assert_eq!(
             told("lets-encrypt"),
-            r#""lets-encrypt" is no CA; did you mean letsencrypt?"#
+            r#""lets-encrypt" is not a known CA; did you mean letsencrypt?"#
         );
         assert_eq!(
             told("selfsigned"),
-            r#""selfsigned" is no CA; did you mean self-signed?"#
+            r#""selfsigned" is not a known CA; did you mean self-signed?"#
         );
         assert_eq!(
             told("ca.example"),
-            r#""ca.example" is no CA; write one of letsencrypt, staging, zerossl, google, google-staging, sslcom, sslcom-rsa, actalis, self-signed, none, or the https:// URL of its directory"#
+            r#""ca.example" is not a known CA; write one of letsencrypt, staging, zerossl, google, google-staging, sslcom, sslcom-rsa, actalis, self-signed, none, or the https:// URL of its directory"#
         );
         assert_eq!(
             problem("http://ca/dir"),
             CaError::NotHttps("http://ca/dir".to_owned())
         );
-        assert!(told("localhost:14000").contains("is no CA"));
-        assert!(told("").contains("is no CA"));
+        assert!(told("localhost:14000").contains("is not a known CA"));
+        assert!(told("").contains("is not a known CA"));
     }
 
     #[test]
@@ -568,7 +568,7 @@ mod tests {
             (ca(&None, &key, &None), Some("no eab-key-id; add")),
             (ca(&None, &None, &file), Some("no eab-key-id; add")),
             (ca(&id, &key, &file), Some("keep one of the two")),
-            (ca(&id, &bad, &None), Some("no base64url")),
+            (ca(&id, &bad, &None), Some("not base64url")),
             (only_algorithm, Some("eab-algorithm and no key")),
             (ca(&id, &key, &None), None),
             (ca(&id, &None, &file), None),

@@ -20,7 +20,7 @@ pub enum ChallengeType {
 
 /// A word that names no challenge that can be met.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{word:?} is no challenge that can be met; write {}", ChallengeType::WORDS.map(|(word, _)| word).join(", "), word = .0)]
+#[error("{word:?} is not a supported challenge; write {}", ChallengeType::WORDS.map(|(word, _)| word).join(", "), word = .0)]
 pub struct ChallengeTypeError(String);
 
 impl ChallengeType {
@@ -80,7 +80,7 @@ mod tests {
         let problem = "dns-1".parse::<ChallengeType>().unwrap_err().to_string();
         assert_eq!(
             problem,
-            r#""dns-1" is no challenge that can be met; write http-01, dns-01"#
+            r#""dns-1" is not a supported challenge; write http-01, dns-01"#
         );
     }
 }

@@ -18,7 +18,7 @@ pub enum DnsNameError {
     #[error("it is empty; write a host name such as shop.example")]
     Empty,
     /// A word that looks like an IP address.
-    #[error("its last part is a number, as in an IP address, and it is none")]
+    #[error("its last part is a number, and only IP addresses end with a number")]
     Number,
     /// A URL, a port or a path was written.
     #[error("write the host name alone, without scheme, port and path")]

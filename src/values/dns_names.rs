@@ -40,7 +40,7 @@ impl DnsNames {
         match !word.is_empty() && word.len() <= LONGEST_NAME && word.chars().all(is_plain) {
             true => Ok(word.to_owned()),
             false => Err(
-                "it is no name of a table [dns.NAME]; these have lower-case letters, digits and hyphens"
+                "it is not the name of a table [dns.NAME]; such names have lower-case letters, digits and hyphens"
                     .to_owned(),
             ),
         }

@@ -284,7 +284,7 @@ impl DnsSettings {
         let text = key.expose().trim();
         let bytes = STANDARD.decode(text).ok();
         bytes.filter(|bytes| !bytes.is_empty()).ok_or_else(|| {
-            "the key is no base64: copy what stands in quotes after `secret` in the server's configuration, whole"
+            "the key is not base64: copy what stands in quotes after `secret` in the server's configuration, whole"
                 .to_owned()
         })
     }
@@ -293,9 +293,9 @@ impl DnsSettings {
 /// Looks at the URL of an interface, which has other things put behind it.
 fn check_url(text: &str) -> Result<(), String> {
     const FORM: &str = "write it as in https://dns.example/api";
-    let url = Url::parse(text).map_err(|error| format!("url is no URL ({error}); {FORM}"))?;
+    let url = Url::parse(text).map_err(|error| format!("url is not a URL ({error}); {FORM}"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("url is no URL of http or https; {FORM}"));
+        return Err(format!("url is not a URL of http or https; {FORM}"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!(
@@ -334,6 +334,40 @@ pub enum DnsTableError {
     },
 }
 
+/// Checks that a provider has what it needs, each once, and nothing that it has no use for.
+fn check_fields(provider: &DnsProvider, fields: &[&str]) -> Result<(), String> {
+    for field in provider.needs.iter().chain(provider.takes) {
+        if fields.contains(field) && fields.contains(&&*of_file(field)) {
+            return Err(format!(
+                "it has {field} and {field}-file; keep one of the two"
+            ));
+        }
+    }
+    for field in provider.needs {
+        if !fields.contains(field) && !fields.contains(&&*of_file(field)) {
+            return Err(format!(
+                "provider {} needs {field}, and it is missing",
+                provider.name
+            ));
+        }
+    }
+    for field in fields {
+        let mut known = provider.needs.iter().chain(provider.takes).chain(OF_ALL);
+        if !known.any(|known| known == field || of_file(known) == *field) {
+            return Err(format!(
+                "provider {} has no use for {field}; remove it",
+                provider.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The field that names a file with the value of this one.
+fn of_file(field: &str) -> String {
+    format!("{field}-file")
+}
+
 impl DnsTable {
     /// Adds a table with these fields.
     ///
@@ -358,32 +392,7 @@ impl DnsTable {
                 "it does not say how records are set; write provider, one of {words}"
             )));
         };
-        let of_file = |field: &str| format!("{field}-file");
-        let is_said = |field: &str| fields.contains(&field);
-        for field in provider.needs.iter().chain(provider.takes) {
-            if is_said(field) && is_said(&of_file(field)) {
-                return Err(bad(format!(
-                    "it has {field} and {field}-file; keep one of the two"
-                )));
-            }
-        }
-        let is_missing = |field: &&&str| !is_said(field) && !is_said(&of_file(field));
-        if let Some(field) = provider.needs.iter().find(is_missing) {
-            return Err(bad(format!(
-                "provider {} needs {field}, and it is missing",
-                provider.name
-            )));
-        }
-        let is_known = |field: &str| {
-            let mut known = provider.needs.iter().chain(provider.takes).chain(OF_ALL);
-            known.any(|known| *known == field || of_file(known) == field)
-        };
-        if let Some(strange) = fields.iter().find(|field| !is_known(field)) {
-            return Err(bad(format!(
-                "provider {} has no use for {strange}; take it away",
-                provider.name
-            )));
-        }
+        check_fields(&provider, fields).map_err(bad)?;
         settings.check_values().map_err(bad)?;
         self.0.insert(name.to_owned(), settings);
         Ok(())

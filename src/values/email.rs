@@ -11,6 +11,6 @@ pub fn email(value: &str) -> Result<String, String> {
         {
             Ok(value.to_owned())
         }
-        _ => Err("it is no e-mail address".to_owned()),
+        _ => Err("it is not an e-mail address".to_owned()),
     }
 }

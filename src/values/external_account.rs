@@ -46,7 +46,7 @@ impl FromStr for MacAlgorithm {
         let found = Self::WORDS.iter().find(is_this);
         found
             .map(|(_, algorithm)| *algorithm)
-            .ok_or_else(|| "it is none of HS256, HS384, HS512".to_owned())
+            .ok_or_else(|| "it is not HS256, HS384 or HS512".to_owned())
     }
 }
 
@@ -84,7 +84,7 @@ impl ExternalAccount {
         let bytes = URL_SAFE.decode(text).or_else(|_| STANDARD.decode(text));
         match bytes {
             Ok(bytes) if !bytes.is_empty() => Ok(Zeroizing::new(bytes)),
-            _ => Err("it is no base64url: copy the MAC key as the CA shows it, whole".to_owned()),
+            _ => Err("it is not base64url: copy the MAC key as the CA shows it, whole".to_owned()),
         }
     }
 }

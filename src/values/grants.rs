@@ -89,14 +89,14 @@ pub enum GrantsError {
     NoText(String),
     /// A key that is no project.
     #[error(
-        "{0:?} is no Compose project or project/service; on another engine, write \"project@engine\""
+        "{0:?} is not a Compose project or project/service; on another engine, write \"project@engine\""
     )]
     Key(String),
     /// A word that is neither a host nor a right.
-    #[error("{0:?} is no right; write {known}, or hosts such as *.shop.example", known = Right::WORDS.map(|(word, _)| word).join(", "))]
+    #[error("{0:?} is not a right; write {known}, or hosts such as *.shop.example", known = Right::WORDS.map(|(word, _)| word).join(", "))]
     Unknown(String),
     /// A host that is none.
-    #[error("{word:?} is no host: {reason}")]
+    #[error("{word:?} is not a host: {reason}")]
     Host {
         /// The word as it was written.
         word: String,
@@ -311,20 +311,20 @@ mod tests {
         for (text, expected) in [
             (
                 "edge = \"prox\"",
-                r#""prox" is no right; write proxy, keys, exec, restart, copy, or hosts such as *.shop.example"#,
+                r#""prox" is not a right; write proxy, keys, exec, restart, copy, or hosts such as *.shop.example"#,
             ),
             (
                 "edge = \"a*.example\"",
-                r#""a*.example" is no host: `*` can only be the whole first part, as in *.shop.example"#,
+                r#""a*.example" is not a host: `*` can only be the whole first part, as in *.shop.example"#,
             ),
             ("edge = 1", "edge must be a text in quotes"),
             (
                 "\"a b\" = \"keys\"",
-                r#""a b" is no Compose project or project/service"#,
+                r#""a b" is not a Compose project or project/service"#,
             ),
             (
                 "\"a/\" = \"keys\"",
-                r#""a/" is no Compose project or project/service"#,
+                r#""a/" is not a Compose project or project/service"#,
             ),
         ] {
             let told = Grants::parse(text).unwrap_err().to_string();

@@ -37,7 +37,7 @@ impl Interval {
     pub fn read(words: &[&str]) -> Result<Self, IntervalError> {
         let wrong = |problem: &str| IntervalError(words.join(" "), problem.to_owned());
         let lengths: Option<Vec<_>> = words.iter().map(|word| length(word)).collect();
-        let (min, max) = match lengths.ok_or_else(|| wrong("that is no length of time"))?[..] {
+        let (min, max) = match lengths.ok_or_else(|| wrong("that is not a length of time"))?[..] {
             [both] => (both, both),
             [min, max] => (min, max),
             _ => return Err(wrong("it takes one value or two")),
@@ -84,11 +84,11 @@ mod tests {
     fn what_is_no_interval_says_why() {
         for (words, why) in [
             (&["3", "2"][..], "MIN is longer"),
-            (&["soon"], "no length"),
-            (&["-1"], "no length"),
+            (&["soon"], "not a length of time"),
+            (&["-1"], "not a length of time"),
             (&["0", "1e18"], "longer than a year"),
             (&["99999999999y"], "longer than a year"),
-            (&["NaN"], "no length"),
+            (&["NaN"], "not a length of time"),
             (&["1", "2", "3"], "one value or two"),
             (&[], "one value or two"),
         ] {

@@ -199,13 +199,13 @@ mod tests {
         let unknown = table.of_setting("letsencrypt zerosl").unwrap_err();
         assert_eq!(
             unknown.to_string(),
-            r#""zerosl" is no CA; did you mean zerossl?"#
+            r#""zerosl" is not a known CA; did you mean zerossl?"#
         );
         let of_label = IssuerNames::of_label("letsencrypt zerosl").expect("names");
         let unknown = table.issuers(&of_label.expect("names")).unwrap_err();
         assert_eq!(
             unknown.to_string(),
-            r#""zerosl" is no CA that a label can name; did you mean zerossl?"#
+            r#""zerosl" is not a CA that a label can name; did you mean zerossl?"#
         );
     }
 

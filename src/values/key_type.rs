@@ -24,7 +24,7 @@ pub enum KeyType {
 
 /// A word that is no key type.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{word:?} is no key type; write one of {}", KeyType::WORDS.map(|(word, _)| word).join(", "), word = .0)]
+#[error("{word:?} is not a key type; write one of {}", KeyType::WORDS.map(|(word, _)| word).join(", "), word = .0)]
 pub struct KeyTypeError(String);
 
 impl KeyType {
@@ -89,7 +89,7 @@ mod tests {
         let problem = "rsa".parse::<KeyType>().unwrap_err().to_string();
         assert_eq!(
             problem,
-            r#""rsa" is no key type; write one of ec-256, ec-384, rsa-2048, rsa-3072, rsa-4096"#
+            r#""rsa" is not a key type; write one of ec-256, ec-384, rsa-2048, rsa-3072, rsa-4096"#
         );
     }
 }

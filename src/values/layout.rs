@@ -49,7 +49,7 @@ pub enum LayoutError {
     #[error("{0:?} is neither a layout nor a pair such as fullchain=tls.crt")]
     Unknown(String),
     /// A file that can't be one.
-    #[error("{0:?} is no plain name of a file")]
+    #[error("{0:?} is not a plain file name")]
     File(String),
     /// Two pieces in one file.
     #[error("{0} is named twice")]
@@ -385,10 +385,10 @@ mod tests {
             ("privkey=a.key", "no cert or fullchain"),
             ("fullchain=a.crt", "no privkey"),
             ("fullchain=a, privkey=a", "named twice"),
-            ("fullchain=../a.crt, privkey=b", "no plain name"),
-            ("fullchain=.a.crt, privkey=b", "no plain name"),
-            ("fullchain=a/b.crt, privkey=b", "no plain name"),
-            ("fullchain=, privkey=b", "no plain name"),
+            ("fullchain=../a.crt, privkey=b", "not a plain file name"),
+            ("fullchain=.a.crt, privkey=b", "not a plain file name"),
+            ("fullchain=a/b.crt, privkey=b", "not a plain file name"),
+            ("fullchain=, privkey=b", "not a plain file name"),
         ] {
             let error = Layout::parse(text).expect_err(text).to_string();
             assert!(error.contains(said), "{text}: {error}");

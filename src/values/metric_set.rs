@@ -36,7 +36,7 @@ impl MetricSet {
             let row = Self::WORDS.iter().find(|(known, _)| *known == word);
             let known = || Self::WORDS.map(|(known, _)| known).join(", ");
             row.map(|(_, set)| *set)
-                .ok_or_else(|| format!("{word:?} is none of {}", known()))
+                .ok_or_else(|| format!("{word:?} is not one of {}", known()))
         };
         let words = words.filter(|word| !word.is_empty());
         let sets: BTreeSet<_> = words.map(read).collect::<Result<_, _>>()?;
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(MetricSet::read_all(" x509, cert-manager"), Ok(both));
         assert_eq!(
             MetricSet::read_all("x509 traefik"),
-            Err(r#""traefik" is none of cert-manager, x509"#.to_owned())
+            Err(r#""traefik" is not one of cert-manager, x509"#.to_owned())
         );
         assert!(MetricSet::read_all(" ,").is_err());
     }

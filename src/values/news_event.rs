@@ -47,12 +47,12 @@ pub const NEWS_EVENTS: &[NewsEvent] = &[
     lasting(
         "failed",
         "failure-over",
-        "a certificate could not be obtained, or a server could not be brought up to date",
+        "a certificate could not be obtained, or a server could not be updated",
     ),
     lasting(
         "notice",
         "notice-over",
-        "a certificate ends soon, has ended, or can't be used as it is",
+        "a certificate expires soon, has expired, or can't be used",
     ),
     lasting(
         "complaint",
@@ -82,17 +82,17 @@ pub const NEWS_EVENTS: &[NewsEvent] = &[
     lasting(
         "template-broken",
         "template-mended",
-        "a template of yours can't be used",
+        "one of your templates can't be used",
     ),
     moment(
         "account-lost",
         TROUBLE,
-        "a CA has lost the account, and gave another",
+        "a CA lost the account, and a new one was registered",
     ),
     moment(
         "account-damaged",
         TROUBLE,
-        "an account on disk can't be used, and another takes its place",
+        "an account on disk can't be used, and a new one takes its place",
     ),
     moment("obtained", CERTIFICATES, "a certificate was obtained"),
     moment(
@@ -103,12 +103,12 @@ pub const NEWS_EVENTS: &[NewsEvent] = &[
     moment(
         "other-ca",
         CERTIFICATES,
-        "another CA of the list is asked than before",
+        "a different CA of the list is asked",
     ),
     moment(
         "mended",
         CERTIFICATES,
-        "a damaged certificate was mended from its copy",
+        "a damaged certificate was repaired from its copy",
     ),
     moment(
         "taken-up",
@@ -118,7 +118,7 @@ pub const NEWS_EVENTS: &[NewsEvent] = &[
     moment(
         "archived",
         CERTIFICATES,
-        "a certificate that nobody wants went out of use",
+        "an unused certificate was archived",
     ),
     moment(
         "restored",
@@ -138,12 +138,12 @@ pub const NEWS_EVENTS: &[NewsEvent] = &[
     moment(
         "templates-refused",
         SERVERS,
-        "a server refused what new templates of yours make",
+        "a server refused what your new templates make",
     ),
     moment(
         "unproven",
         SERVERS,
-        "a server was told, and was not seen with what is new",
+        "a server was reloaded, but does not serve what is new",
     ),
 ];
 
@@ -211,7 +211,7 @@ fn unknown(word: &str) -> String {
     let meant = meant.unwrap_or_else(|| {
         "write trouble, certificates, servers, all, or names of events".to_owned()
     });
-    format!("{word:?} is no event that can be sent; {meant}")
+    format!("{word:?} is not an event that can be sent; {meant}")
 }
 
 #[cfg(test)]

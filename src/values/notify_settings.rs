@@ -80,8 +80,8 @@ pub const NOTIFY_FORMATS: &[NotifyFormat] = &[
         template: include_str!("../../templates/notify/matrix.json"),
         needs: &["room", "token"],
         url: None,
-        doc: "a room of Matrix that is not encrypted: `url` is the home server's, `room` its internal id `!…:…`, `token` that \
-              of an account that is in it. Nothing is shown twice there",
+        doc: "a room of Matrix that is not encrypted: `url` is the home server's, `room` the room's internal id \
+              `!…:…`, `token` that of an account in the room. Nothing is shown twice there",
     },
     NotifyFormat {
         name: "telegram",
@@ -238,7 +238,8 @@ impl NotifySettings {
     /// When it is none, in words that do not repeat it.
     pub fn read_url(text: &str) -> Result<Url, String> {
         let url = Url::parse(text.trim()).map_err(|_| {
-            "the url is none; write it whole, such as https://ntfy.example/alerts".to_owned()
+            "the url is not a URL; write the whole URL, such as https://ntfy.example/alerts"
+                .to_owned()
         })?;
         match url.scheme() {
             "https" => {}
@@ -281,7 +282,7 @@ impl NotifySettings {
                     Ok((name.to_owned(), value.to_owned()))
                 }
                 _ => Err(format!(
-                    "line {} of the headers is no header; write one a line, such as X-Key: value, in ASCII",
+                    "line {} of the headers is not a header; write one header a line, such as X-Key: value, in ASCII",
                     index + 1
                 )),
             }
@@ -391,7 +392,7 @@ fn problem(settings: &NotifySettings, fields: &[&str]) -> Option<String> {
     if settings.command.is_some() {
         let strange = fields.iter().find(|field| !OF_COMMAND.contains(field))?;
         return Some(format!(
-            "a command has no use for {strange}; take one of the two away"
+            "a command has no use for {strange}; remove one of the two"
         ));
     }
     let format = settings.format;
@@ -411,13 +412,13 @@ fn problem(settings: &NotifySettings, fields: &[&str]) -> Option<String> {
     let uses_token = !format.token_headers.is_empty() || format.path.contains("{token}");
     if !uses_token && (has("token") || has("token-file")) {
         return Some(format!(
-            "format {} has no use for a token; take it away",
+            "format {} has no use for a token; remove it",
             format.name
         ));
     }
     if has("room") && !format.needs.contains(&"room") {
         return Some(format!(
-            "format {} has no use for room; take it away",
+            "format {} has no use for room; remove it",
             format.name
         ));
     }

@@ -70,7 +70,7 @@ impl OutputSettings {
         };
         let Some(target) = self.target else {
             return Err(wrong(
-                "it has no target; write the whole path of the file that the template makes",
+                "it has no target; write the absolute path of the file that the template makes",
             ));
         };
         if self.consumer.is_none() && (self.check.is_some() || self.reload.is_some()) {
@@ -99,7 +99,7 @@ impl OutputSettings {
             && steps.all(|step| matches!(step, Component::Normal(_)));
         let name = path.file_name().and_then(|name| name.to_str());
         match name {
-            _ if !is_whole => Err("it must be a whole path without `..`".to_owned()),
+            _ if !is_whole => Err("it must be an absolute path without `..`".to_owned()),
             None => Err("it has no file's name at its end".to_owned()),
             Some(_) if text.ends_with('/') => {
                 Err("it is a folder; write a file's name behind it".to_owned())

@@ -26,7 +26,7 @@ impl KeyAccess {
             matches!(text.len(), 3 | 4) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
         let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal);
         match mode {
-            None => Err("it is no mode in octal digits"),
+            None => Err("it is not a mode in octal digits"),
             Some(mode) if mode & 0o7137 != 0 => {
                 Err("others could read the key, or files could be run")
             }
@@ -38,7 +38,7 @@ impl KeyAccess {
 
 impl Owner {
     /// The problem with a text that is no owner.
-    pub const NO_OWNER: &str = "it is no user's number, such as 33 or 33:33";
+    pub const NO_OWNER: &str = "it is not a user number, such as 33 or 33:33";
 
     /// True if `other` has this user, and this group where it is set.
     pub fn is_in(self, other: Option<Self>) -> bool {

@@ -49,7 +49,8 @@ pub enum Protocol {
 /// A text that names no port to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{0:?} is no port, such as 8883 or 587/smtp; behind the slash stands xmpp, or smtp, imap or pop3, these with an s where TLS begins at once"
+    "{0:?} is not a port such as 8883 or 587/smtp; after the slash write xmpp, smtp, imap or pop3, or smtps, imaps or \
+     pop3s where TLS begins at once"
 )]
 pub struct ProbePortError(String);
 

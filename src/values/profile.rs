@@ -18,7 +18,7 @@ pub struct Profile {
 /// A text that is no profile.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "it is no word of at most 64 letters, digits, `-`, `_` and `.`, with or without ` required` behind it"
+    "it is not a word of at most 64 letters, digits, `-`, `_` and `.`, with or without ` required` behind it"
 )]
 pub struct ProfileError;
 

@@ -22,7 +22,7 @@ pub enum RevocationReason {
 /// A word that is no reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{word:?} is no reason to revoke a certificate; write {}",
+    "{word:?} is not a reason to revoke a certificate; write {}",
     RevocationReason::ROWS.map(|(word, number, _)| format!("{number} or {word}")).join(", "),
     word = .0
 )]

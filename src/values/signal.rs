@@ -10,7 +10,7 @@ pub struct Signal(i32);
 
 /// A word that names no signal.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no signal; write a name such as HUP or SIGUSR1, its number, or RTMIN+3")]
+#[error("{0:?} is not a signal; write a name such as HUP or SIGUSR1, its number, or RTMIN+3")]
 pub struct SignalError(String);
 
 /// The numbers of real-time signals, as Docker counts them on Linux: the C library keeps the two before for itself.

@@ -20,7 +20,7 @@ const LATEST: i64 = 253_402_300_799_999;
 
 /// A text that is no RFC 3339 date and time.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no date and time like 2026-11-22T18:17:00Z")]
+#[error("{0:?} is not a date and time like 2026-11-22T18:17:00Z")]
 pub struct TimestampError(String);
 
 impl Timestamp {

@@ -19,7 +19,7 @@ impl VariableNames {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "_*".contains(c);
             if !word.chars().all(is_plain) {
                 return Err(format!(
-                    "{word:?} is no name of a variable; it has letters, digits, _ and *"
+                    "{word:?} is not the name of a variable; such a name has letters, digits, _ and *"
                 ));
             }
             if word.bytes().all(|byte| byte == b'*') {
@@ -93,8 +93,8 @@ mod tests {
         for (text, problem) in [
             ("*", "* alone"),
             ("PORT **", "* alone"),
-            ("A-B", "\"A-B\" is no name"),
-            ("$X", "\"$X\" is no name"),
+            ("A-B", "\"A-B\" is not the name of a variable"),
+            ("$X", "\"$X\" is not the name of a variable"),
         ] {
             let told = VariableNames::parse(text).expect_err("it is refused");
             assert!(told.contains(problem), "{told}");

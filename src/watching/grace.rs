@@ -176,38 +176,35 @@ impl Grace {
         if self.missed.is_empty() {
             return;
         }
-        let (missed, others): (Vec<_>, Vec<_>) = snapshot
-            .bearers
-            .values()
-            .partition(|bearer| self.missed.contains_key(&bearer.id));
-        let taken: BTreeSet<(&str, IpAddr)> = others
-            .iter()
-            .filter(|other| other.is_there())
-            .flat_map(|other| other.endpoints.iter())
-            .filter_map(|endpoint| Some((endpoint.network_id.as_str(), endpoint.address?)))
-            .collect();
-        let loses = |endpoint: &Endpoint| {
-            endpoint
-                .address
-                .is_some_and(|address| taken.contains(&(endpoint.network_id.as_str(), address)))
-        };
-        let losers: Vec<_> = missed
-            .into_iter()
-            .filter(|bearer| bearer.endpoints.iter().any(&loses))
-            .map(|bearer| {
-                let mut loser = Bearer::clone(bearer);
-                loser
-                    .endpoints
-                    .iter_mut()
-                    .filter(|endpoint| loses(endpoint))
-                    .for_each(|endpoint| endpoint.address = None);
-                Rc::new(loser)
-            })
-            .collect();
-        snapshot
-            .bearers
-            .extend(losers.into_iter().map(|loser| (loser.name.clone(), loser)));
+        let mut taken = BTreeSet::new();
+        for bearer in snapshot.bearers.values() {
+            if bearer.is_there() && !self.missed.contains_key(&bearer.id) {
+                taken.extend(bearer.endpoints.iter().filter_map(place));
+            }
+        }
+        let mut losers = Vec::new();
+        for bearer in snapshot.bearers.values() {
+            let loses = |endpoint: &Endpoint| place(endpoint).is_some_and(|at| taken.contains(&at));
+            if !self.missed.contains_key(&bearer.id) || !bearer.endpoints.iter().any(loses) {
+                continue;
+            }
+            let mut loser = Bearer::clone(bearer);
+            for endpoint in &mut loser.endpoints {
+                if loses(endpoint) {
+                    endpoint.address = None;
+                }
+            }
+            losers.push(Rc::new(loser));
+        }
+        for loser in losers {
+            snapshot.bearers.insert(loser.name.clone(), loser);
+        }
     }
+}
+
+/// The network of an endpoint, and its address there.
+fn place(endpoint: &Endpoint) -> Option<(&str, IpAddr)> {
+    Some((endpoint.network_id.as_str(), endpoint.address?))
 }
 
 #[cfg(test)]

@@ -328,7 +328,7 @@ fn the_account_of_a_key_is_taken_over_and_none_is_put_over_another() {
         openssl(&["genrsa", "-traditional", "-out", &place, "2048"]);
         let (code, told, log) = second.run(&words);
         assert_eq!((code, told.as_str()), (Some(2), ""), "{log}");
-        assert!(log.contains("none is put over it"), "{log}");
+        assert!(log.contains("it is not overwritten"), "{log}");
         assert_eq!(second.account(), record);
     }
 }
@@ -584,7 +584,7 @@ async fn a_live_certificate_is_shown_and_ordered_anew_where_its_key_is_another_s
                     (&json!(true), &json!("open"))
                 );
                 assert!(
-                    next.contains("orders shop.example anew with a new key"),
+                    next.contains("orders shop.example again with a new key"),
                     "{next}"
                 );
             }

@@ -396,9 +396,9 @@ async fn a_planted_token_and_whoever_could_plant_one_or_overwrite_a_certificate_
             .map(|(says, _)| says)
             .collect();
         let expected = [
-            "backup may write to certificates at /all/certificates",
-            "blog may write to webroot at /w",
-            "backup may write to webroot at /all/webroot",
+            "backup can write to certificates at /all/certificates",
+            "blog can write to webroot at /w",
+            "backup can write to webroot at /all/webroot",
         ];
         assert_eq!(says.len(), expected.len(), "{says:?}");
         for beginning in expected {
@@ -446,7 +446,7 @@ async fn a_server_that_names_other_files_than_it_is_given_or_can_not_read_them_i
         let named = found(&told, "names of files", "problem");
         assert_eq!(named.len(), 1, "{told:#}");
         assert!(
-            named[0].0.starts_with("mqtt: its command names /mosquitto/certs/server.crt, which is not there; it is given ")
+            named[0].0.starts_with("mqtt: its command names /mosquitto/certs/server.crt, which does not exist; it gets ")
                 && named[0].1.contains("quaymaster.layout"),
             "{named:?}"
         );
@@ -465,13 +465,23 @@ async fn only_cas_that_somebody_asks_are_a_problem_when_they_can_not_be_reached(
         let folder = tempfile::tempdir().unwrap();
         for (setting, label, state, words) in [
             (NOBODY, None, "problem", "can't be reached"),
-            (NOBODY, Some("self-signed"), "note", "; nobody asks it now"),
-            (NOBODY, Some("none"), "note", "; nobody asks it now"),
+            (
+                NOBODY,
+                Some("self-signed"),
+                "note",
+                "; no certificate needs it now",
+            ),
+            (
+                NOBODY,
+                Some("none"),
+                "note",
+                "; no certificate needs it now",
+            ),
             (
                 "self-signed",
                 None,
                 "note",
-                "nobody asks one, and the setting ca names none",
+                "no certificate needs a CA, and the setting ca names none",
             ),
         ] {
             let mut labels = json!({"quaymaster.host": "shop.example"});
@@ -513,7 +523,10 @@ async fn a_file_of_passwords_that_is_not_there_is_told_until_it_is() {
         let labels = json!({"quaymaster.host": "shop.example", "quaymaster.auth": file});
         let fake = serving(&edge, &labels, &["8080/tcp"]);
         let here = edge.join("secret/htpasswd");
-        let words = format!("there is no such file in proxy: {} here", here.display());
+        let words = format!(
+            "there is no such file in proxy: quaymaster sees none at {}",
+            here.display()
+        );
         for is_told in [true, false] {
             let once = run_as(&fake, folder.path(), &["once", ca[0], ca[1]]).await;
             assert_eq!(once.0, Some(if is_told { 3 } else { 0 }));
@@ -544,7 +557,7 @@ async fn an_e_mail_address_that_the_ca_refuses_is_a_problem_as_long_as_it_is_set
         for (email, is_told) in [("ops@corp.example", true), ("ops@corp.test", false)] {
             let words = ["check", "--format", "json", "--email", email];
             let (_, told) = run(&fake, folder.path(), &words).await;
-            let words = "label setting email: https://127.0.0.1:1/directory does not take it";
+            let words = "label setting email: https://127.0.0.1:1/directory does not accept it";
             assert_eq!(told.contains(words), is_told, "{email}: {told}");
         }
     })
@@ -629,7 +642,7 @@ async fn each_name_is_looked_at_as_a_ca_would_and_no_ca_hears_of_it() {
         );
         leads_to(ours).await;
         let found = looked().await;
-        let seen = "looked at from here, a CA would see 1 of them lead to us";
+        let seen = "as far as seen from here, a CA would find that 1 of them lead to this machine";
         assert_eq!(found, [(json!("ok"), seen.to_owned())]);
         let responses = world.path("conf.d/challenge/.well-known/acme-challenge");
         assert_eq!(fs::read_dir(responses).unwrap().count(), 0, "nothing stays");

@@ -218,7 +218,7 @@ async fn a_line_of_the_log_as_json_has_the_fields_of_its_event() {
     );
     assert_eq!(
         line["message"],
-        format!("{problem}; everything stays as it is, trying again in 800.0ms")
+        format!("{problem}; everything stays as it is; trying again in 800.0ms")
     );
 }
 
@@ -396,7 +396,7 @@ fn standard_input_is_imported_from_a_pipe_and_whatever_is_no_certificate_is_refu
             ["one.pem", "--name=../a"],
             null(),
             2,
-            "\"../a\" is no name of a certificate",
+            "\"../a\" is not the name of a certificate",
         ),
     ] {
         let (ended, told, log) = import(folder, &words, input);

@@ -486,7 +486,7 @@ async fn a_full_or_read_only_disk_is_told_and_what_is_live_stays_until_there_is_
                 "{what}"
             );
         }
-        assert!(program.has_told("mended", "shop.example: mended from its copy in state"));
+        assert!(program.has_told("mended", "shop.example: repaired from its copy in state"));
     })
     .await;
 }
@@ -550,7 +550,7 @@ async fn damage_to_everything_in_state_is_told_and_ends_nothing() {
             program.told()
         );
         assert!(
-            program.has_told("account-damaged", "registering anew")
+            program.has_told("account-damaged", "registering a new one")
                 && program.has_told("obtained", "shop.example")
         );
         assert!(
@@ -978,7 +978,7 @@ async fn where_keys_can_not_be_given_to_their_server_no_ca_is_asked() {
         words.extend(world.words("watch"));
         let program = world.start(&words);
         let is_told =
-            |(_, words): &(String, String)| words.contains("to user 33, whom its server runs as");
+            |(_, words): &(String, String)| words.contains("to user 33, the user of its server");
         program
             .until("it is told", || program.told().iter().any(is_told))
             .await;

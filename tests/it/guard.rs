@@ -74,6 +74,16 @@ const LONGEST_FUNCTION: usize = 60;
 /// Words of a question: a doc that begins with one names its item late, or never.
 const QUESTIONS: &[&str] = &["What", "Whether", "Why", "How"];
 
+/// Words and turns that a tired reader, or one whose English is a second language, has to read twice.
+const HARD_WORDS: &[&str] = &[
+    "told",
+    "whom",
+    "besides",
+    "in vain",
+    "all the same",
+    "of ours",
+];
+
 fn sources() -> Vec<(PathBuf, String)> {
     sources_in("src")
 }
@@ -272,6 +282,155 @@ fn word(text: &str) -> String {
     text.chars()
         .take_while(|c| c.is_alphanumeric() || *c == '_')
         .collect()
+}
+
+/// The string literals of code, each with the number of its first line.
+fn literals(code: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let (mut rest, mut line) = (code, 1);
+    while let Some(c) = rest.chars().next() {
+        let length = match c {
+            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            '\'' => character(rest),
+            '"' => {
+                let length = end_of_literal(&rest[1..]) + 2;
+                found.push((line, joined(&rest[1..length - 1])));
+                length
+            }
+            _ => c.len_utf8(),
+        };
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    found
+}
+
+/// The length of a character literal; of a lifetime, that of its mark.
+fn character(rest: &str) -> usize {
+    let inner = rest[1..].strip_prefix('\\').unwrap_or(&rest[1..]);
+    let begin = rest.len() - inner.len();
+    match inner.char_indices().nth(1) {
+        Some((at, '\'')) => begin + at + 1,
+        _ => 1,
+    }
+}
+
+/// The length of a literal's text, given from behind its opening quote.
+fn end_of_literal(text: &str) -> usize {
+    let mut is_escaped = false;
+    for (index, c) in text.char_indices() {
+        match c {
+            '"' if !is_escaped => return index,
+            '\\' => is_escaped = !is_escaped,
+            _ => is_escaped = false,
+        }
+    }
+    text.len() - 1
+}
+
+/// A literal without the line breaks that only the source has.
+fn joined(literal: &str) -> String {
+    let mut pieces = literal.split("\\\n");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| text + piece.trim_start())
+}
+
+/// Pages that users read, with their texts.
+fn pages() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![PathBuf::from("README.md")];
+    for folder in ["docs", "templates/page"] {
+        pages.extend(entries(root, Path::new(folder)));
+    }
+    let stacks = entries(root, Path::new("compose"));
+    let stacks = stacks.into_iter().map(|stack| stack.join("README.md"));
+    pages.extend(stacks.filter(|page| root.join(page).exists()));
+    pages
+        .into_iter()
+        .map(|page| {
+            let text = fs::read_to_string(root.join(&page)).expect("a page can be read");
+            (page, text)
+        })
+        .collect()
+}
+
+/// What lies in a folder of the repository, by paths from its top.
+fn entries(root: &Path, folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root.join(folder)).expect("a folder of pages can be listed");
+    entries
+        .map(|entry| folder.join(entry.expect("a folder of pages can be listed").file_name()))
+        .collect()
+}
+
+/// A page without its examples, in lines of prose.
+fn prose(page: &str) -> String {
+    page.split("```").step_by(2).collect()
+}
+
+/// The hard words of a text: what stands between backticks or braces is a name.
+fn hard_words(text: &str) -> Vec<String> {
+    let mut plain = without(&without(text, '`', '`'), '{', '}').to_lowercase();
+    plain.retain(|c| c.is_alphanumeric() || " -'\n".contains(c));
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    let line = format!(" {} ", words.join(" "));
+    let named = HARD_WORDS
+        .iter()
+        .filter(|hard| line.contains(&format!(" {hard} ")));
+    let mut found: Vec<String> = named.map(ToString::to_string).collect();
+    for (index, three) in words.windows(3).enumerate() {
+        // "It is no host" negates a noun; "there is no host" and "it is no longer" say what they mean.
+        let is_negated = ["is", "are"].contains(&three[0]) && three[1] == "no";
+        let before = index.checked_sub(1).map(|before| words[before]);
+        let is_usual =
+            matches!(before, Some("there" | "here")) || ["longer", "more"].contains(&three[2]);
+        if is_negated && !is_usual {
+            found.push(three.join(" "));
+        }
+    }
+    found
+}
+
+/// A text without what stands between two characters.
+fn without(text: &str, opening: char, closing: char) -> String {
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some((before, inner)) = rest.split_once(opening) {
+        kept += before;
+        kept.push(' ');
+        rest = inner.split_once(closing).map_or("", |(_, after)| after);
+    }
+    kept + rest
+}
+
+#[test]
+fn texts_for_users_are_read_once() {
+    let (mut read, mut wrong) = (0, Vec::new());
+    for (path, text) in sources() {
+        if is_of_tests(&path) || room(&path) == "fixtures" {
+            continue;
+        }
+        for (number, literal) in literals(without_tests(&text)) {
+            // A single word is a name.
+            if literal.matches(' ').count() < 2 {
+                continue;
+            }
+            read += 1;
+            for word in hard_words(&literal) {
+                wrong.push(format!("src/{}:{number}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(read > 2000, "only {read} texts are read");
+    let pages = pages();
+    assert!(pages.len() > 25, "only {} pages are read", pages.len());
+    for (path, text) in pages {
+        let text = prose(&text);
+        let words = text.split("\n\n").flat_map(hard_words);
+        wrong.extend(words.map(|word| format!("{}: {word}", path.display())));
+    }
+    assert!(
+        wrong.is_empty(),
+        "say it with the words of Docker, nginx and certbot, subject first: {wrong:#?}"
+    );
 }
 
 #[test]
@@ -487,6 +646,17 @@ fn the_guard_sees_what_it_is_to_see() {
     );
     let questions: Vec<_> = found.iter().map(|(_, doc)| is_question(doc)).collect();
     assert_eq!(questions, [true, true, false]);
+    let code = "a('\"', \"b \\\"c\\\" \\\n   d\"); // \"no\"\nfn e<'a>() { \"f\" }";
+    let found = literals(code);
+    let found: Vec<_> = found
+        .iter()
+        .map(|(line, text)| (*line, text.as_str()))
+        .collect();
+    assert_eq!(found, [(1, "b \\\"c\\\" d"), (3, "f")]);
+    let text =
+        "It is no\nhost, Told `whom` {told}; there is no port, and it is no longer all the same.";
+    assert_eq!(hard_words(text), ["told", "all the same", "is no host"]);
+    assert_eq!(prose("a\n```sh\ntold\n```\nb"), "a\n\nb");
 }
 
 #[test]

@@ -333,9 +333,9 @@ fn what_no_ca_would_do_is_refused_before_any_request() {
     for (words, told) in [
         (
             &["authorize", "*.shop.example"][..],
-            "CAs look at a wildcard by dns-01 alone",
+            "CAs validate wildcards only by dns-01",
         ),
-        (&["authorize", "a b"], "\"a b\" is no host"),
+        (&["authorize", "a b"], "\"a b\" is not a host"),
         (&["issue"], "name a host, or a --csr"),
         (&["issue", "shop.example", "--layout=none"], "--layout: "),
         (
@@ -375,7 +375,7 @@ fn a_signing_request_is_followed_and_its_key_is_nobody_s_but_its_owner_s() {
     let good = request(&hand, "shop", &[&ec[..], &subject, &names_of].concat());
     let before = pebble.requests().len();
     for (name, more, words) in [
-        ("none", [&ec[..], &subject].concat(), "names no host"),
+        ("none", [&ec[..], &subject].concat(), "it has no host"),
         (
             "weak",
             [&["-newkey", "rsa:1024"][..], &subject, &names_of].concat(),
@@ -652,14 +652,14 @@ fn files_that_could_not_be_written_are_by_the_next_call_with_the_key_of_the_cert
     assert_eq!((code, printed.as_str()), (Some(3), ""), "{log}");
     assert!(log.contains("root.pem"), "{log}");
     let (_, status, _) = hand.run(&["status"]);
-    assert!(status.contains("its certificate was asked for"), "{status}");
+    assert!(status.contains("its certificate was requested"), "{status}");
     let key = hand.path("own.pem");
     fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let place = key.display().to_string();
     let (code, _, log) = hand.run(&[&issue[..], &["--key", &place]].concat());
     assert_eq!(code, Some(3), "{log}");
-    assert!(log.contains("asked for before with another key"), "{log}");
+    assert!(log.contains("already requested with another key"), "{log}");
     hand.json(&issue);
     assert_fits(
         &hand.path("shop.example.crt"),

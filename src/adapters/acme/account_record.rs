@@ -156,8 +156,8 @@ impl AccountFile {
         self.read().map_err(|problem| match problem {
             Unrecorded::Damaged(problem) => AuthorityError::Ours {
                 what: format!(
-                    "the account at the CA {} is damaged: {problem}. Mend its file, or have `quaymaster register` put it \
-                     aside and make another",
+                    "the account at the CA {} is damaged: {problem}. Repair its file, or run `quaymaster register`, \
+                     which renames it and makes a new account",
                     self.caller.directory
                 ),
                 source: None,
@@ -183,7 +183,8 @@ impl AccountFile {
         };
         let Some(text) = text else { return Ok(None) };
         // Where, not what: the words of the parser may be those of the key.
-        let no_account = |error: serde_json::Error| format!("line {} is none of it", error.line());
+        let no_account =
+            |error: serde_json::Error| format!("line {} is not part of such a file", error.line());
         let record: AccountRecord = serde_json::from_str(text.expose())
             .map_err(|error| Unrecorded::Damaged(no_account(error)))?;
         for key in [Some(&record.key), record.next.as_ref()]

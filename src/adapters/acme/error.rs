@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_busy_ca_is_waited_for_whatever_its_body_is() {
-        let busy = "the CA at https://ca.example/dir asks us to wait";
+        let busy = "the CA at https://ca.example/dir asks quaymaster to wait";
         assert_eq!(told_of(503, "<html>"), format!("{busy} (503): \"<html>\""));
         assert_eq!(
             told_of(429, r#"{"type": "x:rateLimited", "detail": "slow"}"#),

@@ -44,7 +44,7 @@ impl SigningKey {
         let key = PrivateKeyDer::from_pem_slice(pem.expose().as_bytes());
         let key = key.map_err(|error| unusable(error.into()))?;
         Self::of_der(key.secret_der()).ok_or_else(|| {
-            unusable("it is none of EC P-256, EC P-384 and RSA of 2048 bits or more".into())
+            unusable("only EC P-256, EC P-384 and RSA of 2048 bits or more are supported".into())
         })
     }
 

@@ -90,8 +90,8 @@ impl AcmeOrder {
             return Ok(());
         };
         let answered = match &self.order.state().profile {
-            Some(told) if *told == profile.name => return Ok(()),
-            Some(told) => format!("the profile {told:?}"),
+            Some(named) if *named == profile.name => return Ok(()),
+            Some(named) => format!("the profile {named:?}"),
             None if profile.is_required => "no profile".to_owned(),
             None => return Ok(()),
         };

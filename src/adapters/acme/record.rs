@@ -169,7 +169,7 @@ impl RetryAfter {
 fn made_safe(method: &Method, mut answer: Response<Bytes>) -> Result<Response<Bytes>, Error> {
     answer.headers_mut().remove(RETRY_AFTER);
     if *method == Method::GET && !has_usable_nonce_url(answer.body()) {
-        return Err(Error::Str("newNonce is no URL that can be asked"));
+        return Err(Error::Str("newNonce is not a URL that can be used"));
     }
     Ok(answer)
 }
@@ -221,7 +221,7 @@ impl Recorder {
                 ..Exchange::default()
             };
             let _ = RECORD.try_with(|record| record.replace(stopped));
-            return Err(Error::Str("the CA asked to be left alone"));
+            return Err(Error::Str("the CA asked for a pause"));
         }
         let result = self.http.send(request).await;
         let answer = result.as_ref().ok().map(ResponseHead::of);

@@ -104,8 +104,8 @@ impl Registration {
         let ca = self.ca();
         AuthorityError::Ours {
             what: format!(
-                "the account {url} {problem}, and none is put over it; `quaymaster account {ca}` shows it, and \
-                 `quaymaster account {ca} --deactivate` ends it and puts its record aside"
+                "the account {url} {problem}, and it is not overwritten; `quaymaster account {ca}` shows it, and \
+                 `quaymaster account {ca} --deactivate` ends it and renames its record"
             ),
             source: None,
         }

@@ -107,7 +107,10 @@ impl RenewalReader {
         let directory: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         if !directory["newOrder"].is_string() {
             let status = answer.status();
-            let problem = format!("{} is no directory now (status {status})", caller.directory);
+            let problem = format!(
+                "{} is not a directory now (status {status})",
+                caller.directory
+            );
             return Err(unavailable(problem));
         }
         let url = directory["renewalInfo"].as_str();

@@ -75,7 +75,8 @@ pub fn account_key(path: &Path) -> Result<AccountKey, DiskError> {
 fn of_manuale(text: &Secret) -> Result<OfManuale, String> {
     serde_json::from_str(text.expose()).map_err(|error| {
         format!(
-            "it is JSON, and neither certbot's private_key.json with an RSA key nor an account.json of manuale: line {} is none of it",
+            "it is JSON, and neither certbot's private_key.json with an RSA key nor an account.json of manuale: line \
+             {} is not part of such a file",
             error.line()
         )
     })

@@ -1,20 +1,21 @@
 //! Files that are either there as a whole or not at all, with the mode they were meant to have from the first instant.
 
+mod reading;
+
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
-    io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{
-        DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink,
-    },
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink},
     path::{Path, PathBuf},
 };
 
-use nix::{
-    errno::Errno,
-    fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2},
-};
+use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
 
 use crate::ports::{DiskError, Remark, Remarks};
+pub(super) use reading::{
+    NO_FILE, as_text, is_open_to_others, is_readable_by_others, is_there, open, read, read_bytes,
+    read_opened, read_small,
+};
 
 /// Readable by its owner alone.
 pub(super) const PRIVATE: u32 = 0o600;
@@ -214,133 +215,6 @@ pub(super) fn remove_empty_folder(path: &Path) -> Result<(), DiskError> {
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
         done => done.map_err(told("remove", path)),
     }
-}
-
-/// The text of a file; `None` when there is none. What is no text is damaged, and so is what is no file: a named pipe
-/// would keep us waiting for whoever writes into it.
-pub(super) fn read(path: &Path) -> Result<Option<String>, DiskError> {
-    read_bytes(path)?
-        .map(|bytes| as_text(bytes, || path.to_owned()))
-        .transpose()
-}
-
-/// The text that the bytes of the file at `path` are.
-pub(super) fn as_text(bytes: Vec<u8>, path: impl FnOnce() -> PathBuf) -> Result<String, DiskError> {
-    String::from_utf8(bytes).map_err(|_| DiskError::Damaged {
-        path: path(),
-        problem: "it is no text".to_owned(),
-    })
-}
-
-/// A file to read piece by piece; `None` when there is none.
-pub(super) fn open(path: &Path) -> Result<Option<File>, DiskError> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(told("read", path)(error)),
-    }
-}
-
-/// The bytes of a file; `None` when there is none.
-pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
-    let damaged = |problem: &str| DiskError::Damaged {
-        path: path.to_owned(),
-        problem: problem.to_owned(),
-    };
-    match fs::metadata(path).and_then(|found| found.is_file().then(|| fs::read(path)).transpose()) {
-        Ok(Some(bytes)) => Ok(Some(bytes)),
-        Ok(None) => Err(damaged("it is no file")),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            Err(damaged("there is a file where its folder should be"))
-        }
-        Err(error) => Err(told("read", path)(error)),
-    }
-}
-
-/// The bytes of a small file that somebody else wrote, who may have put anything in its place; `None` when there is none.
-/// It is opened without waiting, and looked at before it is read.
-pub(super) fn read_small(path: &Path, most: u64) -> Result<Option<Vec<u8>>, DiskError> {
-    let file = open_at_once(path)?;
-    file.map(|file| read_opened(file, path, most)).transpose()
-}
-
-/// The bytes of what was opened without waiting, once it is seen to be a small file. The path is for people alone.
-pub(super) fn read_opened(file: File, path: &Path, most: u64) -> Result<Vec<u8>, DiskError> {
-    let found = file.metadata().map_err(told("read", path))?;
-    let problem = match found.len() {
-        _ if found.is_dir() => {
-            "it is a folder; put the file itself here (Docker makes a folder where it is to mount a file that is not there)"
-                .to_owned()
-        }
-        _ if found.file_type().is_fifo() => {
-            "it is a named pipe; put the file itself here".to_owned()
-        }
-        _ if !found.is_file() => NO_FILE.to_owned(),
-        length if length > most => format!(
-            "it has {length} bytes, and nothing of its kind has more than {most}; put the right file here"
-        ),
-        _ => {
-            let mut bytes = Vec::new();
-            // It may grow meanwhile.
-            let read = file.take(most).read_to_end(&mut bytes);
-            return read.map(|_| bytes).map_err(told("read", path));
-        }
-    };
-    Err(DiskError::Damaged {
-        path: path.to_owned(),
-        problem,
-    })
-}
-
-/// The complaint about devices and sockets.
-pub(super) const NO_FILE: &str = "it is no file; put the file itself here";
-
-/// Opens whatever stands there, without waiting for anybody; `None` when there is nothing.
-fn open_at_once(path: &Path) -> Result<Option<File>, DiskError> {
-    let damaged = |problem: String| DiskError::Damaged {
-        path: path.to_owned(),
-        problem,
-    };
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-        .open(path);
-    match opened {
-        Err(error) if error.kind() == ErrorKind::NotFound => match fs::read_link(path) {
-            Ok(target) => Err(damaged(format!(
-                "it is a link to {}, where nothing is that quaymaster sees; put the file itself here",
-                target.display()
-            ))),
-            Err(_) => Ok(None),
-        },
-        Err(error) if error.kind() == ErrorKind::NotADirectory => Err(damaged(
-            "there is a file where its folder should be".to_owned(),
-        )),
-        // So is opening a socket refused.
-        Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
-            Err(damaged(NO_FILE.to_owned()))
-        }
-        opened => opened.map(Some).map_err(told("read", path)),
-    }
-}
-
-/// True if anything has this name, even a link that leads nowhere.
-pub(super) fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
-/// True if the mode of a file lets everybody read it, and the mode of its folder lets everybody get there.
-pub(super) fn is_open_to_others(path: &Path) -> bool {
-    let allows = |path: &Path, bit| {
-        fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0)
-    };
-    allows(path, 0o004) && allows(parent(path), 0o001)
-}
-
-/// True if the mode of a file lets others than its owner read it.
-pub(super) fn is_readable_by_others(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o044 != 0)
 }
 
 /// Gives what is at `path` the name `to`, or the first of `to.2`, `to.3` and so on that is free; returns which.

@@ -132,25 +132,35 @@ pub fn configurations(mount: &SharedPath) -> Vec<(PathBuf, String)> {
         return found;
     };
     let names = top.entries().unwrap_or_default();
-    let texts = |folder: &SharedFolder, names: &BTreeSet<String>, within: &Path| {
-        let is_one = |name: &&String| {
-            let ending = Path::new(name.as_str())
-                .extension()
-                .and_then(|it| it.to_str());
-            ending.is_some_and(|ending| CONFIGURATIONS.contains(&ending))
-        };
-        let named = names.iter().filter(is_one).take(MOST_FILES);
-        let read = |name: &String| Some((within.join(name), folder.small_text(name, MOST_BYTES)?));
-        named.filter_map(read).collect::<Vec<_>>()
-    };
-    found.extend(texts(&top, &names, Path::new("")));
+    add_texts(&mut found, &top, &names, Path::new(""));
     for name in names.iter().take(MOST_FILES) {
         if let Ok(Some(folder)) = top.folder(name) {
             let names = folder.entries().unwrap_or_default();
-            found.extend(texts(&folder, &names, Path::new(name)));
+            add_texts(&mut found, &folder, &names, Path::new(name));
         }
     }
     found
+}
+
+/// Adds the texts of one folder that look like configurations; `within` is its path from the top.
+fn add_texts(
+    found: &mut Vec<(PathBuf, String)>,
+    folder: &SharedFolder,
+    names: &BTreeSet<String>,
+    within: &Path,
+) {
+    let named = names.iter().filter(|name| is_configuration(name));
+    for name in named.take(MOST_FILES) {
+        if let Some(text) = folder.small_text(name, MOST_BYTES) {
+            found.push((within.join(name), text));
+        }
+    }
+}
+
+/// True if a file of this name may be a configuration.
+fn is_configuration(name: &str) -> bool {
+    let ending = Path::new(name).extension().and_then(|it| it.to_str());
+    ending.is_some_and(|ending| CONFIGURATIONS.contains(&ending))
 }
 
 impl Folders {

@@ -21,7 +21,7 @@ impl NewsBooks for Folders {
                 (self.remarks)(Remark::FileDamaged {
                     path,
                     problem,
-                    instead: "what it still had to be told is not sent, and trouble that lasts is told again".to_owned(),
+                    instead: "its waiting messages are not sent, and trouble that lasts is reported again".to_owned(),
                 });
                 Ok(NewsBook::default())
             }

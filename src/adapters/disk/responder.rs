@@ -125,7 +125,7 @@ fn plain<'t>(webroot: &SharedPath, token: &'t str) -> Result<&'t str, DiskError>
         true => Ok(token),
         false => Err(DiskError::Damaged {
             path: webroot.as_path().to_owned(),
-            problem: format!("the CA's token {token:?} is no base64url"),
+            problem: format!("the CA's token {token:?} is not base64url"),
         }),
     }
 }

@@ -201,12 +201,12 @@ impl SharedFolder {
             Err(Errno::ENOENT) => return Ok(None),
             Err(Errno::ELOOP) => return Err(damaged(a_link_for("file"))),
             // A socket can't be opened at all.
-            Err(Errno::ENXIO) => return Err(damaged("it is no file".to_owned())),
+            Err(Errno::ENXIO) => return Err(damaged("it is not a file".to_owned())),
             Err(error) => return Err(told("read", &path)(error.into())),
         };
         let found = file.metadata().map_err(told("look at", &path))?;
         if !found.is_file() {
-            return Err(damaged("it is no file".to_owned()));
+            return Err(damaged("it is not a file".to_owned()));
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(told("read", &path))?;

@@ -113,8 +113,7 @@ fn read(
 fn split(target: &SharedPath) -> Result<(SharedPath, &str), DiskError> {
     target.split().ok_or_else(|| DiskError::Damaged {
         path: target.as_path().to_owned(),
-        problem: "it is mounted as a single file, which goes on showing what was there before; mount its folder in place \
-                  of it"
+        problem: "it is mounted as a single file, and such a mount keeps showing the old file; mount its folder instead"
             .to_owned(),
     })
 }
@@ -261,10 +260,10 @@ mod tests {
             "{told}"
         );
         for (name, problem) in [
-            ("folder", "it is no file"),
+            ("folder", "it is not a file"),
             ("link", "it is a link"),
             ("links/kept", "it is a link"),
-            ("pipe", "it is no file"),
+            ("pipe", "it is not a file"),
             ("", "it is mounted as a single file"),
         ] {
             let path = match name {

@@ -45,7 +45,11 @@ impl HookGate {
         }
         for words in [&settings.command, &settings.remove_command] {
             if words.first().is_some_and(|word| !word.starts_with('/')) {
-                return Err("command and remove-command begin with the whole path of a program, as in /usr/local/bin/hook".to_owned());
+                return Err(
+                    "command and remove-command begin with the absolute path of a program, as in \
+                            /usr/local/bin/hook"
+                        .to_owned(),
+                );
             }
         }
         let remove = settings.remove_command.clone();
@@ -138,10 +142,9 @@ impl RecordGate for HookGate {
             let found = fs::metadata(program);
             let found = found.map_err(|error| format!("{program} can't be found: {error}"))?;
             if !found.is_file() || found.permissions().mode() & 0o111 == 0 {
-                return Err(format!(
-                    "{program} is no program: make it one that may be run (chmod +x)"
-                )
-                .into());
+                return Err(
+                    format!("{program} can't be run: make it executable (chmod +x)").into(),
+                );
             }
         }
         let programs: Vec<_> = programs.into_iter().map(String::as_str).collect();
@@ -280,6 +283,6 @@ mod tests {
             "{told}"
         );
         let told = gate(&["hook"], &[]).err().unwrap_or_default();
-        assert!(told.contains("the whole path of a program"), "{told}");
+        assert!(told.contains("the absolute path of a program"), "{told}");
     }
 }

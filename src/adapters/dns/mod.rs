@@ -155,7 +155,7 @@ fn plain(name: &Host) -> Result<Name, LookupFault> {
         true => None,
         false => Name::from_ascii(format!("{text}.")).ok(),
     };
-    read.ok_or_else(|| LookupFault::Refused(format!("{text} is no name")))
+    read.ok_or_else(|| LookupFault::Refused(format!("{text} is not a name in DNS")))
 }
 
 #[async_trait(?Send)]
@@ -190,7 +190,7 @@ impl Resolver for DnsResolver {
     async fn proofs(&self, name: &Host) -> Result<BTreeSet<String>, LookupFault> {
         let at = txt_name(name);
         let at = Name::from_ascii(format!("{at}."))
-            .map_err(|_| LookupFault::Refused(format!("{at} is no name")))?;
+            .map_err(|_| LookupFault::Refused(format!("{at} is not a name in DNS")))?;
         let (records, _) = self.records_at(at, RecordType::TXT).await?;
         let text = |data: &RData| match data {
             RData::TXT(text) => String::from_utf8(text.txt_data.concat()).ok(),

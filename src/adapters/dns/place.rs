@@ -212,7 +212,7 @@ fn unknown(fault: &LookupFault, name: &Name) -> String {
             format!("the DNS servers of {name} fail (SERVFAIL): ask whoever runs them")
         }
         LookupFault::Signatures => format!(
-            "the DNSSEC signatures of {name} are wrong, so that no CA believes what its zone says: renew them"
+            "the DNSSEC signatures of {name} are wrong, so no CA believes what its zone says: renew them"
         ),
         LookupFault::AliasLoop => format!("the CNAME records of {name} lead in a circle"),
         LookupFault::Refused(word) => format!(

@@ -60,7 +60,7 @@ impl UpdateGate {
         clock: Rc<dyn Clock>,
     ) -> Result<Self, String> {
         let name = settings.key_name.as_deref().unwrap_or_default();
-        let name = fully(name).map_err(|_| "key-name is no name in DNS".to_owned())?;
+        let name = fully(name).map_err(|_| "key-name is not a name in DNS".to_owned())?;
         let algorithm = match settings.key_algorithm {
             TsigAlgorithm::Sha256 => Signing::HmacSha256,
             TsigAlgorithm::Sha384 => Signing::HmacSha384,
@@ -83,8 +83,8 @@ impl UpdateGate {
         match said.is_signed {
             true => Ok(()),
             false => Err(format!(
-                "the answer of the server {} is not signed by the key {}, so that it may be anybody's: is that the right \
-                 server?",
+                "the answer of the server {} is not signed by the key {}, so anybody may have sent it: is that the \
+                 right server?",
                 self.server,
                 self.key_name()
             )),
@@ -153,8 +153,8 @@ impl UpdateGate {
         Err(match answer.said.response_code {
             ResponseCode::NoError => return Ok(()),
             ResponseCode::NotAuth => format!(
-                "the server {server} is not the primary of the zone {zone}: write that one into `server`, or the right \
-                 `zone`"
+                "the server {server} is not the primary of the zone {zone}: write the primary into `server`, or the \
+                 right zone into `zone`"
             ),
             ResponseCode::Refused => format!(
                 "the server {server} refuses updates of the zone {zone} by the key {key}: allow that key to change TXT \

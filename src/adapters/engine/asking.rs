@@ -102,7 +102,7 @@ impl DockerEngine {
     pub(super) fn failed(&self, call: &'static str, failure: TransportError) -> EngineError {
         match failure {
             TransportError::Exchange(error) if error.is_parse() => {
-                not_understood(call, format!("it is no HTTP: {error}"))
+                not_understood(call, format!("it is not HTTP: {error}"))
             }
             failure => self.unreachable(failure),
         }

@@ -58,7 +58,7 @@ impl DockerEngine {
         let id = self.by_bollard(CREATE, made).await?.id;
         match !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             true => Ok(id),
-            false => Err(not_understood(CREATE, format!("{id:?} is no id"))),
+            false => Err(not_understood(CREATE, format!("{id:?} is not an id"))),
         }
     }
 

@@ -71,15 +71,17 @@ impl fmt::Display for Doubt {
             Self::Setting { word, problem, .. } => {
                 write!(
                     f,
-                    "the setting self says {word:?}, which is not the container that we run in: {problem}"
+                    "the setting self says {word:?}, which is not the container that quaymaster runs in: {problem}"
                 )
             }
-            Self::Unknown => f.write_str("we run in a container, and can't find out in which"),
+            Self::Unknown => {
+                f.write_str("quaymaster runs in a container, but can't find out in which")
+            }
             Self::Ambiguous(names) => {
                 let names: Vec<_> = names.iter().map(ContainerName::as_str).collect();
                 write!(
                     f,
-                    "we run in a container, and any of {} may be it",
+                    "quaymaster runs in a container, which may be any of {}",
                     names.join(", ")
                 )
             }
@@ -98,7 +100,7 @@ impl Doubt {
                 "leave the setting out: quaymaster does not run in a container".to_owned()
             }
             Self::Setting { .. } | Self::Unknown | Self::Ambiguous(_) => {
-                "name our container by the setting self, as `docker ps` calls it: QUAYMASTER_SELF=NAME".to_owned()
+                "name quaymaster's container by the setting self, as `docker ps` calls it: QUAYMASTER_SELF=NAME".to_owned()
             }
         }
     }
@@ -176,7 +178,7 @@ fn checked(
         .find(|mount| mounted_here(&mount.destination, points).is_none())
     {
         Some(mount) => Err(format!(
-            "it has something mounted at {}, and we have not",
+            "it has something mounted at {}, and quaymaster has not",
             mount.destination.display()
         )),
         None => Ok(container),

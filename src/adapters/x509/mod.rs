@@ -284,43 +284,56 @@ pub fn chain_of<'a>(
     certificates: &[&'a [u8]],
     key: &Secret,
 ) -> Result<Option<Vec<&'a [u8]>>, CertificateError> {
-    let parsed = certificates.iter().filter_map(|der| {
-        let (_, certificate) = parse_x509_certificate(der).ok()?;
-        Some((*der, certificate))
-    });
-    let parsed: Vec<_> = parsed.collect();
+    let mut all = Vec::new();
+    for der in certificates {
+        if let Ok((_, certificate)) = parse_x509_certificate(der) {
+            all.push((*der, certificate));
+        }
+    }
     let signing_key = signing_key(key).map_err(|error| {
-        // A short key can't be used, and why is told by its certificate.
-        let mut short = parsed.iter().map(|(_, one)| check_length(one));
+        // A short key can't be used, and its certificate says why.
+        let mut short = all.iter().map(|(_, one)| check_length(one));
         short.find_map(Result::err).unwrap_or(error)
     })?;
-    let is_for_key = |der: &[u8]| {
-        let pair = CertifiedKey::new(vec![der.to_vec().into()], Arc::clone(&signing_key));
-        pair.keys_match().is_ok()
-    };
-    let leaves = parsed.iter().filter(|(der, _)| is_for_key(der));
+    let leaves = all.iter().filter(|(der, _)| is_for_key(der, &signing_key));
     let Some(leaf) = leaves.max_by_key(|(_, leaf)| leaf.validity().not_after.timestamp()) else {
         return Ok(None);
     };
     let mut chain = vec![leaf.0];
     let mut last = &leaf.1;
     while !fields::is_self_issued(last) && chain.len() < LONGEST_CHAIN {
-        let issuers = parsed
-            .iter()
-            .filter(|(der, _)| !chain.contains(der))
-            .filter(|(_, issuer)| issuer.subject().as_raw() == last.issuer().as_raw());
-        // A CA that has another key since is called the same.
-        let fits = |(_, issuer): &&(&[u8], X509Certificate<'_>)| {
-            let is_its_key = issuer_key(last).is_some_and(|id| own_key(issuer) == Some(id));
-            (is_its_key, issuer.validity().not_after.timestamp())
-        };
-        let Some((der, issuer)) = issuers.max_by_key(fits) else {
+        let Some((der, issuer)) = issuer_of(last, &all, &chain) else {
             break;
         };
         chain.push(der);
         last = issuer;
     }
     Ok(Some(chain))
+}
+
+/// A certificate in DER, and as it was parsed.
+type Parsed<'a> = (&'a [u8], X509Certificate<'a>);
+
+/// True if a certificate is for this key.
+fn is_for_key(der: &[u8], key: &Arc<dyn SigningKey>) -> bool {
+    let pair = CertifiedKey::new(vec![der.to_vec().into()], Arc::clone(key));
+    pair.keys_match().is_ok()
+}
+
+/// The certificate of the issuer of another one, among all that are not in the chain yet. Of several, the one that has the
+/// key that signed, since a CA that has another key now is called the same; then the one that is valid longest.
+fn issuer_of<'all, 'a>(
+    issued: &X509Certificate<'_>,
+    all: &'all [Parsed<'a>],
+    chain: &[&'a [u8]],
+) -> Option<&'all Parsed<'a>> {
+    let issuers = all.iter().filter(|(der, issuer)| {
+        !chain.contains(der) && issuer.subject().as_raw() == issued.issuer().as_raw()
+    });
+    issuers.max_by_key(|(_, issuer)| {
+        let is_its_key = issuer_key(issued).is_some_and(|id| own_key(issuer) == Some(id));
+        (is_its_key, issuer.validity().not_after.timestamp())
+    })
 }
 
 /// True if a certificate in DER is its own issuer.

@@ -45,12 +45,12 @@ pub enum RequestError {
     #[error("it can't be read")]
     Text(#[from] PemError),
     /// It is something else.
-    #[error("it is no signing request (PKCS #10), in PEM or DER: {0}")]
+    #[error("it is not a signing request (PKCS #10), in PEM or DER: {0}")]
     Unreadable(String),
     /// It has no names where CAs look.
     #[error(
-        "it names no host in its subject alternative names, where alone CAs look; make it anew with `openssl req -addext \
-         subjectAltName=DNS:NAME`"
+        "it has no host in its subject alternative names, and CAs look only there; make a new one with `openssl req \
+         -addext subjectAltName=DNS:NAME`"
     )]
     NoNames,
     /// It names something that can't be a host.
@@ -66,8 +66,8 @@ pub enum RequestError {
     },
     /// Its subject has a name that its list has not.
     #[error(
-        "its subject has the common name {0:?}, which its subject alternative names lack: CAs would add it, or refuse it all; \
-         make it anew without, or with that name among the others"
+        "its subject has the common name {0:?}, which its subject alternative names lack: CAs would add it, or refuse \
+         the whole request; make a new one without it, or with that name among the others"
     )]
     OtherSubject(String),
     /// Nobody takes such a key.
@@ -77,8 +77,8 @@ pub enum RequestError {
     Key(String),
     /// It demands what CAs have ended.
     #[error(
-        "it demands OCSP stapling (must-staple), which CAs have ended: browsers would refuse the certificate, since nothing can \
-         be stapled; make it anew without tlsfeature"
+        "it demands OCSP stapling (must-staple), which CAs have ended: browsers would refuse the certificate, since \
+         nothing can be stapled; make a new one without tlsfeature"
     )]
     MustStaple,
 }

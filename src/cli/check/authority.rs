@@ -26,14 +26,7 @@ pub(super) async fn look(
     told: &mut Findings,
 ) -> bool {
     let default = call.settings.ca.iter().flat_map(Issuers::directories);
-    // Nothing is asked for names that no proxy serves.
-    let wanted = desired
-        .iter()
-        .flat_map(|desired| desired.certificates.values())
-        .filter(|it| !it.served_by.is_empty());
-    let asked: BTreeSet<_> = wanted
-        .flat_map(|wanted| wanted.issuers.directories())
-        .collect();
+    let asked = desired.map(asked).unwrap_or_default();
     // Where labels can't be read somebody may well ask it.
     let is_needed = desired.is_none() || !asked.is_empty();
     let directories = if asked.is_empty() {
@@ -42,7 +35,10 @@ pub(super) async fn look(
         asked
     };
     if directories.is_empty() {
-        told.note(ABOUT, "nobody asks one, and the setting ca names none");
+        told.note(
+            ABOUT,
+            "no certificate needs a CA, and the setting ca names none",
+        );
     }
     let proxy = match https_proxy(call) {
         Ok(proxy) => proxy,
@@ -72,10 +68,25 @@ pub(super) async fn look(
                 told.problem(ABOUT, chain(&error), remedy(&error));
                 all_answer = false;
             }
-            Err(error) => told.note(ABOUT, format!("{}; nobody asks it now", chain(&error))),
+            Err(error) => told.note(
+                ABOUT,
+                format!("{}; no certificate needs it now", chain(&error)),
+            ),
         }
     }
     all_answer
+}
+
+/// The directories of the CAs that are asked for certificates.
+fn asked(desired: &Desired) -> BTreeSet<&str> {
+    let mut asked = BTreeSet::new();
+    for wanted in desired.certificates.values() {
+        // Nothing is asked for names that no proxy serves.
+        if !wanted.served_by.is_empty() {
+            asked.extend(wanted.issuers.directories());
+        }
+    }
+    asked
 }
 
 fn remedy(error: &AuthorityError) -> &'static str {
@@ -113,15 +124,22 @@ async fn answers(
         ),
         None => told.ok(ABOUT, "its terms are agreed to"),
     }
+    clocks(directory, now, told);
+}
+
+/// Compares the clock of this machine with the CA's.
+fn clocks(directory: &Directory, now: Timestamp, told: &mut Findings) {
     match directory.date {
-        None => told.note("clocks", "the CA does not tell its time"),
-        Some(date) if apart(date, now) <= APART => told.ok("clocks", "ours and the CA's agree"),
+        None => told.note("clocks", "the CA does not send its time"),
+        Some(date) if apart(date, now) <= APART => {
+            told.ok("clocks", "the clocks of this machine and the CA agree")
+        }
         Some(date) => {
             let says = format!(
-                "ours says {now}, the CA's {date}: {} apart",
+                "the clock of this machine says {now}, the CA's {date}: {} apart",
                 rough(apart(date, now))
             );
-            told.problem("clocks", says, "set ours by NTP");
+            told.problem("clocks", says, "set the clock of this machine by NTP");
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn look(
     let list = engine.bearers(&call.dialects.interest()).await;
     let listed = list
         .as_ref()
-        .map(|list| format!("{} containers bear our labels", list.len()));
+        .map(|list| format!("{} containers have labels for quaymaster", list.len()));
     tell(
         told,
         "GET /containers/json",
@@ -109,8 +109,8 @@ async fn images(engine: &DockerEngine, told: &mut Findings) {
         Err(EngineError::Denied { engine, .. }) => told.advice(
             ABOUT,
             format!(
-                "`{CALL}` is forbidden at {engine} (403): a label such as kind or use counts also where it came with \
-                 the image, and nobody wrote it on the container"
+                "`{CALL}` is forbidden at {engine} (403): a label such as kind or use counts even if it came with the \
+                 image and nobody wrote it on the container"
             ),
             "allow this call in the socket proxy",
         ),
@@ -161,14 +161,16 @@ fn tell(told: &mut Findings, call: &str, answer: Result<&str, &EngineError>) {
 
 fn clock(time: Option<Timestamp>, now: Timestamp, told: &mut Findings) {
     let Some(time) = time else {
-        return told.note("clocks", "the engine does not tell its time");
+        return told.note("clocks", "the engine does not send its time");
     };
     match apart(time, now) {
-        length if length <= APART => told.ok("clocks", "ours and the engine's agree"),
+        length if length <= APART => {
+            told.ok("clocks", "the clocks of this machine and the engine agree")
+        }
         length => told.problem(
             "clocks",
             format!(
-                "ours says {now}, the engine's {time}: {} apart",
+                "the clock of this machine says {now}, the engine's {time}: {} apart",
                 rough(length)
             ),
             "set both by NTP",
@@ -185,7 +187,7 @@ pub(super) async fn own(call: &Call, engine: &DockerEngine, told: &mut Findings)
             told.problem(
                 OURSELVES,
                 chain(&error),
-                "name our container by the setting self",
+                "name quaymaster's container by the setting self",
             );
             return None;
         }
@@ -197,13 +199,16 @@ pub(super) async fn own(call: &Call, engine: &DockerEngine, told: &mut Findings)
         Some((container, clue)) => {
             told.ok(
                 OURSELVES,
-                format!("we run in container {}, found by {clue}", container.name),
+                format!(
+                    "quaymaster runs in container {}, found by {clue}",
+                    container.name
+                ),
             );
             Some(container)
         }
         None => {
             if own.doubt.is_none() {
-                told.note(OURSELVES, "we run on the host itself");
+                told.note(OURSELVES, "quaymaster runs on the host itself");
             }
             None
         }

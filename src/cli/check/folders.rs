@@ -41,7 +41,7 @@ fn private(path: &Path, mode: u32, own: Option<&Bearer>, told: &mut Findings) {
         ),
         (..) => told.problem(
             "folders",
-            format!("{says}, so that others can put things there: it holds keys"),
+            format!("{says}, so others can put files there, and it holds keys"),
             remedy,
         ),
     }
@@ -209,7 +209,7 @@ pub(super) fn left_overs(
         told.note(
             LEFT_OVERS,
             format!(
-                "an order for {name}, which nobody asks for: {}",
+                "a left-over order for {name}, which no label asks for: {}",
                 path.display()
             ),
         );
@@ -218,7 +218,7 @@ pub(super) fn left_overs(
         told.note(
             LEFT_OVERS,
             format!(
-                "a certificate that was not written to its end: {}",
+                "a certificate that was only partly written: {}",
                 path.display()
             ),
         );

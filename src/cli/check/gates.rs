@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// The consequence for requests where nothing better can be had.
-const BY_ADDRESS: &str = "after it was started again, its requests go by addresses that may be others' by then, until \
-                          quaymaster has looked";
+const BY_ADDRESS: &str = "after a restart, it sends requests to addresses that other containers may have by then, \
+                          until quaymaster has looked";
 
 pub(super) fn look(survey: &Survey, told: &mut Findings) {
     for proxy in survey.desired.consumers.values() {
@@ -21,7 +21,7 @@ pub(super) fn look(survey: &Survey, told: &mut Findings) {
         let names = users.collect::<Vec<_>>().join(", ");
         told.advice(
             "gates",
-            format!("what is made with templates of yours ({names}) passes requests on by address at all times"),
+            format!("your templates ({names}) always pass requests on by address"),
             "include nginx/towards.conf and pass them on to $quaymaster_to_N where route.variable has a number N, as the \
              built-in ones do: after a reboot, an address may be another container's",
         );
@@ -58,8 +58,8 @@ fn of_proxy(survey: &Survey, consumer: &Consumer, told: &mut Findings) {
         Guard::Names => told.advice(
             "gates",
             format!(
-                "{name} can't be reached from here, or has no /dev/shm of its own: paths with one container go by its id, \
-                 and for the others: {BY_ADDRESS}"
+                "{name} can't be reached from here, or has no /dev/shm of its own: paths with one container use its \
+                 id, and for the others: {BY_ADDRESS}"
             ),
             "put quaymaster and it on one network, and let it have the usual `ipc`",
         ),

@@ -131,10 +131,10 @@ fn running(works: Works, told: &mut Findings) {
         Works::Well => told.ok("daemon", "it works on this state"),
         Works::Stuck => told.problem(
             "daemon",
-            "it holds this state and does not turn",
+            "it holds this state, but its loop does not turn",
             "look at its log, then restart it",
         ),
-        Works::No => told.note("daemon", "none works on this state"),
+        Works::No => told.note("daemon", "no daemon works on this state"),
     }
 }
 
@@ -146,7 +146,7 @@ async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
         let (true, Some(reach)) = (proxy.running, proxy.reach()) else {
             let remedy = match proxy.running {
                 true => format!(
-                    "put quaymaster and {name} on one network, or publish its ports, so that it can look"
+                    "put quaymaster and {name} on one network, or publish its ports, so that quaymaster can look"
                 ),
                 false => start_it(name, &survey.snapshot),
             };
@@ -176,7 +176,7 @@ async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
                     let says = format!("{name} answers at {at} with status {}", page.status);
                     told.note(
                         "proxies",
-                        format!("{says} and without our mark: it serves nothing of ours yet"),
+                        format!("{says} and without quaymaster's mark: it serves nothing of quaymaster's yet"),
                     );
                 }
             },
@@ -220,7 +220,7 @@ fn complaints(survey: &Survey, told: &mut Findings) {
             .map(|found| found.remedy.as_str());
         let of_templates = fault
             .starts_with("template ")
-            .then_some("mend it; until then the last good ones stay in use");
+            .then_some("fix it; until then the last good templates stay in use");
         told.problem(
             "on disk",
             fault,
@@ -310,7 +310,9 @@ mod tests {
         );
         assert_eq!(
             problem.remedy.as_deref(),
-            Some("mend the template; until then what is live stays where it leads to nobody else")
+            Some(
+                "fix the template; until then the live files stay as long as they lead to nobody else"
+            )
         );
     }
 

@@ -44,7 +44,7 @@ pub(super) fn look(survey: &Survey, rules: &LabelRules, told: &mut Findings) {
                 .filter(|path| seen.insert((*path).to_owned()))
             {
                 let says = format!(
-                    "{}: {place} names {}, which is not there; it is given {}",
+                    "{}: {place} names {}, which does not exist; it gets {}",
                     consumer.name,
                     path.display(),
                     given.shown()
@@ -55,7 +55,7 @@ pub(super) fn look(survey: &Survey, rules: &LabelRules, told: &mut Findings) {
                 && let Some(path) = given.elsewhere(&named)
             {
                 let says = format!(
-                    "{}: {place} names {}, and nothing in {}, where it is given its certificates",
+                    "{}: {place} names {}, but no file in {}, where its certificates are put",
                     consumer.name,
                     path.display(),
                     given.folder.display()
@@ -68,7 +68,7 @@ pub(super) fn look(survey: &Survey, rules: &LabelRules, told: &mut Findings) {
 
 fn remedy(consumer: &Consumer) -> String {
     format!(
-        "name the files that it is given, or have it given what it names by the labels {} and {}",
+        "name the files that it gets, or change these with the labels {} and {}",
         consumer.said.beside("files"),
         consumer.said.beside("layout")
     )

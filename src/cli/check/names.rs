@@ -54,13 +54,15 @@ pub(super) async fn look(daemon: &Daemon, survey: &Survey, told: &mut Findings) 
         }
     }
     if seen > 0 {
-        let says = format!("looked at from here, a CA would see {seen} of them lead to us");
+        let says = format!(
+            "as far as seen from here, a CA would find that {seen} of them lead to this machine"
+        );
         told.ok(ABOUT, says);
     }
     if left > 0 {
         told.note(
             ABOUT,
-            format!("those of {left} more certificates were not looked at"),
+            format!("the names of {left} more certificates were not checked"),
         );
     }
 }

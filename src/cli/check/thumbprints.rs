@@ -94,15 +94,16 @@ fn tell(
         let says = match (account(first), account(other)) {
             (KnownAccount::Known(one), KnownAccount::Known(two)) if one == two => continue,
             (_, KnownAccount::Known(thumbprint)) => format!(
-                "the account at {ca} has another key ({thumbprint}) than that at {first_ca}, which the list names first"
+                "the account at {ca} has a different key ({thumbprint}) from the account at {first_ca}, the first CA \
+                 of the list"
             ),
             _ => format!(
-                "the account at {ca} will have another key than that at {first_ca}, which the list names first"
+                "the account at {ca} will have a different key from the account at {first_ca}, the first CA of the list"
             ),
         };
         told.problem(
             ABOUT,
-            format!("{says}: a server answers by one thumbprint, so that {ca} could validate nothing"),
+            format!("{says}: a server answers with one thumbprint only, so {ca} could validate nothing"),
             format!(
                 "leave {ca} out of the list, prove the names by challenge=dns-01, or have the server pass challenges on to \
                  quaymaster (listen-http), which answers for each account"
@@ -131,13 +132,15 @@ mod tests {
             (
                 &["one", "same", "two"],
                 &[
-                    "the account at https://two.example has another key (TWO) than that at https://one.example",
+                    "the account at https://two.example has a different key (TWO) from the account at \
+                     https://one.example",
                 ],
             ),
             (
                 &["one", "missing"],
                 &[
-                    "the account at https://missing.example will have another key than that at https://one.example",
+                    "the account at https://missing.example will have a different key from the account at \
+                     https://one.example",
                 ],
             ),
             (

@@ -43,7 +43,7 @@ pub(super) async fn look(daemon: &Daemon, survey: &Survey, told: &mut Findings) 
                 );
                 told.problem(
                     "apps",
-                    format!("{name}: nobody listens at {at}, so that {host} answers 502"),
+                    format!("{name}: nothing listens at {at}, so {host} answers 502"),
                     remedy,
                 );
             }

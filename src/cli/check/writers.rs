@@ -50,23 +50,22 @@ pub(super) fn mounts(
             is_any = true;
             let (name, theirs) = (&writer.container, writer.theirs.display());
             let says =
-                format!("{name} may write to {what} at {theirs}, without the right keys: {harm}");
+                format!("{name} can write to {what} at {theirs} without the right keys: {harm}");
             told.problem(ABOUT, says, writer.remedy);
         }
     }
     if !is_any {
         told.ok(
             ABOUT,
-            "nobody without the right keys may write to certificates or webroot",
+            "no container without the right keys can write to certificates or webroot",
         );
     }
 }
 
-const SPOILS: &str = "what it copies over a certificate is served in its place";
-const PLANTS: &str =
-    "what it puts there can have a CA issue certificates for your names to somebody else";
+const SPOILS: &str = "a certificate that it overwrites is served in place of the original";
+const PLANTS: &str = "with a file there, somebody else can get certificates for your names";
 
-const RUNS: &str = "what it writes there is run in the helper, which holds all keys";
+const RUNS: &str = "the helper, which holds all keys, runs what is written there";
 
 /// Files that answer challenges, for accounts that are not ours, or when no challenge is under way.
 pub(super) fn responses(
@@ -85,7 +84,7 @@ pub(super) fn responses(
             let path = found.path.display();
             if is_foreign(&found, &ours) && has_helper {
                 let says = format!(
-                    "{path} answers a challenge, and is none of quaymaster's: it is the helper's, or somebody else's"
+                    "{path} answers a challenge, and quaymaster did not write it: it is the helper's, or somebody else's"
                 );
                 told.note(ABOUT, says);
             } else if is_foreign(&found, &ours) {
@@ -94,7 +93,7 @@ pub(super) fn responses(
             } else if !is_any_due {
                 told.note(
                     LEFT_OVERS,
-                    format!("a response to a challenge that is over: {path}"),
+                    format!("a left-over response to a challenge: {path}"),
                 );
             }
         }
@@ -118,8 +117,8 @@ fn is_foreign(found: &LyingResponse, ours: &[String]) -> bool {
 
 fn foreign(path: &Path, own: Option<&Bearer>) -> (String, String) {
     let says = format!(
-        "{} is no answer of quaymaster's to a challenge: with it, somebody else can get certificates for the names that \
-         are answered from there",
+        "{} answers a challenge and was not written by quaymaster: with that file, somebody else can get certificates \
+         for the names that are served from this folder",
         path.display()
     );
     let remedy = format!(
@@ -180,8 +179,8 @@ mod tests {
         assert_eq!(
             says,
             [
-                "backup may write to the list of the helper at /lists, without the right keys: what it writes there is run \
-                 in the helper, which holds all keys"
+                "backup can write to the list of the helper at /lists without the right keys: the helper, which holds \
+                 all keys, runs what is written there"
             ]
         );
     }

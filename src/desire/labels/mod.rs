@@ -107,13 +107,13 @@ pub(super) fn read<'a>(
     }
     if count > MOST_COMPLAINTS {
         let problem = format!(
-            "{} more can't be followed on this container",
+            "{} more labels of this container can't be followed",
             count - MOST_COMPLAINTS
         );
         complaints.insert(complaint(
             prefix,
             "",
-            (problem, "mend those that are told first".to_owned()),
+            (problem, "correct those that are reported first".to_owned()),
         ));
     }
     for (word, site) in &mut spec.sites {
@@ -254,7 +254,7 @@ fn read_names(
     take: fn(&mut SiteSpec, Host),
 ) -> Vec<Trouble> {
     let remedy = match words_of(value).nth(1) {
-        Some(_) => "mend it; the container's other names are served",
+        Some(_) => "correct it; the container's other names are served",
         None => "write a name of letters, digits and hyphens between dots, such as shop.example",
     };
     let mut troubles = Vec::new();
@@ -266,7 +266,7 @@ fn read_names(
         match Host::parse(&dialects.completed(word)) {
             Ok(host) => take(site, host),
             Err(error) => troubles.push((
-                format!("{:?} is no host: {error}", short(word)),
+                format!("{:?} is not a host: {error}", short(word)),
                 remedy.to_owned(),
             )),
         }
@@ -327,7 +327,7 @@ const CONTRADICTIONS: &[Contradiction] = &[
             site.tls == Tls::Off && is_told && site.uses.is_empty()
         },
         key: "tls",
-        problem: "labels say something of a certificate that there is none of",
+        problem: "this label is about a certificate, but with tls=off there is none",
         remedy: "leave out tls=off",
     },
     Contradiction {
@@ -350,7 +350,7 @@ const CONTRADICTIONS: &[Contradiction] = &[
         is_in: |site| site.first.is_none() && !site.redirects.is_empty(),
         key: "redirect",
         problem: "there is no host to send them to",
-        remedy: "add host with a name that is no wildcard",
+        remedy: "add host with a name that is not a wildcard",
     },
 ];
 

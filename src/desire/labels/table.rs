@@ -84,8 +84,8 @@ pub const LABELS: &[LabelRow] = &[
         key: "tls",
         syntax: "redirect, both, only or off",
         default: "redirect",
-        doc: "what plain http gets: sent to https, served too, or refused with 404; off: no https and no certificate. \
-              Until the certificate is there, redirect and only answer 503",
+        doc: "redirect: HTTP redirects to HTTPS; both: HTTP is served, too; only: HTTP gets 404; off: no HTTPS and no \
+              certificate. Until the certificate is there, redirect and only answer 503",
         example: "both",
         read: Reader::Site(|site, value| set(&mut site.tls, one_of(Tls::WORDS, value))),
     },
@@ -110,7 +110,7 @@ pub const LABELS: &[LabelRow] = &[
         key: "timeout",
         syntax: "a length of time in s, m, h or d, from 1s to 7d",
         default: "what the proxy has, 60s in nginx",
-        doc: "how long the proxy waits for the container to go on with an answer, or to take more of a request",
+        doc: "how long the proxy waits for the container to send more of an answer, or to accept more of a request",
         example: "300s",
         read: Reader::Site(|site, value| set(&mut site.timeout, timeout(value).map(Some))),
     },
@@ -118,24 +118,25 @@ pub const LABELS: &[LabelRow] = &[
         key: "buffers",
         syntax: "a number with k or m, from 4k to 1m",
         default: "what the proxy has, 4k or 8k in nginx",
-        doc: "how large the headers of an answer may be; the proxy takes some eight times as much memory a request",
+        doc: "how large the headers of an answer may be; the proxy needs about eight times as much memory for each \
+              request",
         example: "32k",
         read: Reader::Site(|site, value| set(&mut site.buffers, buffers(value).map(Some))),
     },
     LabelRow {
         key: "health",
         syntax: "check or ignore",
-        default: "check: while its health check, where it has one, does not pass, it takes no requests",
-        doc: "ignore: it takes requests whatever its health check says",
+        default: "check: the container gets no requests while its health check fails",
+        doc: "ignore: it gets requests whatever its health check says",
         example: "ignore",
         read: Reader::Site(|site, value| set(&mut site.health, one_of(HealthUse::WORDS, value))),
     },
     LabelRow {
         key: "auth",
-        syntax: "a whole path",
+        syntax: "an absolute path",
         default: "none",
-        doc: "asks for a password of this htpasswd file, as the proxy sees it; as long as it is not there, nginx lets nobody in \
-              (403), and its log says so; so does `status` where that folder is mounted into quaymaster, too",
+        doc: "asks for a password from this htpasswd file (its path inside the proxy). While the file is missing, \
+              nginx lets nobody in (403), and its log says so; `status` says so, too, if quaymaster mounts that folder",
         example: "/etc/nginx/htpasswd",
         read: Reader::Site(|site, value| set(&mut site.auth, file(value).map(Some))),
     },
@@ -151,7 +152,7 @@ pub const LABELS: &[LabelRow] = &[
         key: "allow",
         syntax: "addresses or blocks, separated by commas or blanks",
         default: "everybody",
-        doc: "from where it may be asked; everybody else gets 403. Challenges are answered to all",
+        doc: "the only clients that may ask; everybody else gets 403. Challenges are answered for all",
         example: "10.0.0.0/8",
         // An empty list would let everybody in.
         read: Reader::Site(|site, value| set(&mut site.allow, Block::parse_all(value))),
@@ -196,9 +197,10 @@ pub const LABELS: &[LabelRow] = &[
         syntax: "names of presets or of tables [ca.NAME], self-signed or none",
         default: "the setting ca",
         doc: "who issues the certificate: letsencrypt, staging, zerossl, google, google-staging, sslcom, sslcom-rsa, \
-              actalis, self-signed (made here, on purpose: it counts as trusted), or none: one that is provided serves, and nobody is asked. Of several CAs the \
-              next is asked when the first fails, and never for a name that a CA could not validate. Another one is obtained at once \
-              when the one that is held is of none of them; one from staging in place of a trusted one, only when that is about to end",
+              actalis, self-signed (made by quaymaster on purpose, so it counts as trusted), or none (only a provided \
+              certificate is served). In a list of several CAs, the next is asked when the first fails, but never for \
+              a name that a CA could not validate. If the present certificate is from none of them, another one is \
+              obtained at once; staging replaces a trusted certificate only when that is about to expire",
         example: "staging",
         read: Reader::Site(|site, value| {
             set(
@@ -213,7 +215,7 @@ pub const LABELS: &[LabelRow] = &[
         key: "challenge",
         syntax: "http-01 or dns-01",
         default: "dns-01 where the label dns is there, else the setting challenge",
-        doc: "how the CA is shown that the names are ours: at port 80, or by a TXT record in DNS, which a wildcard needs",
+        doc: "how the CA validates the names: at port 80, or by a TXT record in DNS, which a wildcard needs",
         example: "dns-01",
         read: Reader::Site(|site, value| {
             let read = value
@@ -237,7 +239,7 @@ pub const LABELS: &[LabelRow] = &[
         key: "key-type",
         syntax: "ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
         default: "the setting key-type",
-        doc: "of the certificate's key; a new certificate is obtained at once when this changes",
+        doc: "the type of the certificate's key; a new certificate is obtained at once when it changes",
         example: "rsa-2048",
         read: Reader::Site(|site, value| {
             let read = value
@@ -251,8 +253,9 @@ pub const LABELS: &[LabelRow] = &[
         key: "profile",
         syntax: "a word of the CA's, with or without `required` behind it",
         default: "the setting profile",
-        doc: "what kind of certificate the CA is asked for; another word leads to a new order. Where the CA does not have it, \
-              its usual one is taken and that is told; `required`: then nothing is ordered",
+        doc: "the kind of certificate that the CA is asked for; a change leads to a new order. If the CA does not \
+              offer the profile, the certificate has the CA's default profile, and the log says so; with `required`, \
+              nothing is ordered then",
         example: "shortlived",
         read: Reader::Site(|site, value| {
             let read = value
@@ -265,7 +268,7 @@ pub const LABELS: &[LabelRow] = &[
         key: "pin",
         syntax: "the name of a certificate",
         default: "none: the best one that covers the host",
-        doc: "serves this certificate of those that are there, even if it has run out or is for another name",
+        doc: "serves this certificate, even if it has expired or is for another name",
         example: "own",
         read: Reader::Site(|site, value| {
             let name = CertificateName::parse(value)
@@ -313,17 +316,18 @@ pub const LABELS: &[LabelRow] = &[
     LabelRow {
         key: "use",
         syntax: "hosts, separated by commas or blanks, or *",
-        default: "none; a proxy gets the certificates of its sites all the same",
-        doc: "names that the server needs certificates for. Those that no container serves are obtained all the same, and \
-              the proxies answer the CA's challenges for them. Labels such as certificate, ca and key-type on the server \
-              are about them; certificate=WORD puts them on one certificate of that name, so that the names of files \
-              stay when the host changes. *: the certificates of all names of its own Compose project",
+        default: "none; a proxy gets the certificates of its sites anyway",
+        doc: "names that the server needs certificates for. Certificates for names that no container serves are \
+              obtained, too, and the proxies answer the CA's challenges for them. Labels such as certificate, ca and \
+              key-type on the server are about them; certificate=WORD puts them on one certificate of that name, so \
+              that the names of files stay when the host changes. *: the certificates of all names of its own Compose \
+              project",
         example: "mqtt.example",
         read: Reader::Uses,
     },
     LabelRow {
         key: "files",
-        syntax: "a whole path",
+        syntax: "an absolute path",
         default: "as its kind has it; where it mounts the folder of the setting certificates, it reads live/ there",
         doc: "the folder in the server where certificates go; it must be on a volume that quaymaster mounts too, unless the \
               label copy is there",
@@ -334,9 +338,9 @@ pub const LABELS: &[LabelRow] = &[
         key: "copy",
         syntax: "true or false",
         default: "false",
-        doc: "where files are on no volume that quaymaster mounts too, they are put into the container through the engine, \
-              and again when it is made anew; a shared volume is better, and used where there is one. Needs the right \
-              copy. Not for what is configured: that needs a shared folder anyway",
+        doc: "if quaymaster does not mount the folder of files, put the files into the container through the engine, \
+              and again whenever the container is recreated; a shared volume is better, and is used if there is one. \
+              Needs the right copy. Not for configuration, which needs a shared folder anyway",
         example: "true",
         read: Reader::Power(|spec, value| set(&mut spec.proxy.copy, truth(value))),
     },
@@ -355,7 +359,7 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "config",
-        syntax: "a whole path",
+        syntax: "an absolute path",
         default: "as its kind has it: /etc/nginx/conf.d for nginx, /etc/certbot-helper for certbot, none for others",
         doc: "the folder in the server where rendered files go; it must be on a volume that quaymaster mounts too. A \
               mosquitto gets a default mosquitto.conf there, as long as there is none of yours",
@@ -364,7 +368,7 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "webroot",
-        syntax: "a whole path",
+        syntax: "an absolute path",
         default: "where it mounts the folder of the setting webroot, else challenge/ in its config folder",
         doc: "the folder in the server from which it serves /.well-known/acme-challenge",
         example: "/var/www/challenge",
@@ -390,7 +394,7 @@ pub const LABELS: &[LabelRow] = &[
         key: "public-http-port",
         syntax: "1 to 65535",
         default: "where the engine publishes its http-port for others than this host, else 80",
-        doc: "where browsers find the server's plain http: apps are told so",
+        doc: "where browsers find the server's plain http; passed to apps",
         example: "8080",
         read: Reader::Consumer(|spec, value| set(&mut spec.proxy.public_http_port, port(value))),
     },
@@ -398,7 +402,7 @@ pub const LABELS: &[LabelRow] = &[
         key: "public-https-port",
         syntax: "1 to 65535",
         default: "where the engine publishes its https-port for others than this host, else 443",
-        doc: "where browsers find the server's https: redirects go there, and apps are told so",
+        doc: "where browsers find the server's https; redirects go there, and it is passed to apps",
         example: "8443",
         read: Reader::Consumer(|spec, value| set(&mut spec.proxy.public_https_port, port(value))),
     },
@@ -406,8 +410,8 @@ pub const LABELS: &[LabelRow] = &[
         key: "default-certificate",
         syntax: "the name of a certificate",
         default: "the setting default-certificate",
-        doc: "which of the certificates that are there clients of the server get who send no name, or one that no valid \
-              certificate covers. A name that no site has is answered with 404 under it",
+        doc: "the certificate for clients that send no name, or a name that no valid certificate covers. A name \
+              without a site is answered with 404 under this certificate",
         example: "corp",
         read: Reader::Consumer(|spec, value| {
             let name = CertificateName::parse(value)
@@ -430,8 +434,9 @@ pub const LABELS: &[LabelRow] = &[
         key: "probe",
         syntax: "ports, separated by commas or blanks, each perhaps with /smtp, /imap, /pop3, /xmpp, /smtps, /imaps or /pop3s",
         default: "as its kind has it",
-        doc: "where the server shows its certificate, inside: after a reload each of these ports must show the new one on a \
-              new connection; with smtp, imap, pop3 and xmpp after their STARTTLS, with an s behind them without. Without the label, the usual ports of the kind on which \
+        doc: "the ports inside the container on which the server shows its certificate: after a reload each of them \
+              must show the new certificate on a new connection. With smtp, imap, pop3 or xmpp this is after STARTTLS; \
+              with smtps, imaps or pop3s TLS begins at once. Without the label, the usual ports of the kind on which \
               the server listens",
         example: "8883, 587/smtp",
         read: Reader::Consumer(|spec, value| {
@@ -447,9 +452,9 @@ pub const LABELS: &[LabelRow] = &[
     LabelRow {
         key: "owner",
         syntax: "a user's number, or USER:GROUP in numbers",
-        default: "the user that the container runs as, where that is a number; with the label use, first the owner of the \
-                  folder of files, where that is not root, and last the user of the kind",
-        doc: "who owns the keys that the server is given. A server that begins as root reads them anyway",
+        default: "the user that the container runs as, if that is a number. With the label use: the owner of the \
+                  folder of files, unless that is root; else that user; else the user of the kind",
+        doc: "who owns the keys that are delivered to the server. A server that starts as root can read them anyway",
         example: "33:33",
         read: Reader::Consumer(|spec, value| {
             let owner = Owner::parse(value).ok_or(Owner::NO_OWNER);
@@ -471,19 +476,19 @@ pub const LABELS: &[LabelRow] = &[
         key: "reload",
         syntax: "a signal, by name or number, exec WORDS…, restart or none",
         default: "as its kind has it, HUP for nginx; none for generic",
-        doc: "what makes the server read its files again: a signal to its first process, words that are run in it (split \
-              as a shell splits them, nothing expanded; needs the right exec), a restart of its container (needs the \
-              right restart); none: it is not told, and reads them when it starts",
+        doc: "how the server is made to read its files again: a signal to its first process, words that are run in its \
+              container (split as a shell splits them, nothing expanded; needs the right exec), a restart of its \
+              container (needs the right restart); none: no reload, it reads them when it starts",
         example: "HUP",
         read: Reader::Power(|spec, value| set(&mut spec.proxy.reload, reload(value).map(Some))),
     },
     LabelRow {
         key: "check",
         syntax: "exec, or exec WORDS…",
-        default: "none: what it takes up shows after its reload",
-        doc: "has the server's own tool look at new files before the server is told of them: what it refuses is told in \
-              its words, and what was there before is back at once. Words are split as a shell splits them, nothing \
-              expanded; exec alone is what its kind has, nginx -t for nginx. Needs the right exec",
+        default: "none: its reload shows whether it accepts them",
+        doc: "has the server's own tool check new files before the server is reloaded: if it rejects them, the \
+              complaint quotes its words, and the previous files are restored at once. Words are split as a shell \
+              splits them, nothing expanded; exec alone is what its kind has, nginx -t for nginx. Needs the right exec",
         example: "exec nginx -t",
         read: Reader::Power(|spec, value| {
             let words =

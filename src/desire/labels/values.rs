@@ -33,7 +33,9 @@ pub(super) fn port(value: &str) -> Result<Option<u16>, String> {
         .parse::<u16>()
         .ok()
         .filter(|port| *port > 0 && !value.starts_with('+'));
-    number.map(Some).ok_or_else(|| "it is no port".to_owned())
+    number
+        .map(Some)
+        .ok_or_else(|| "it is not a port".to_owned())
 }
 
 /// Where the CA asks for responses to http-01 challenges, on every host.
@@ -71,7 +73,7 @@ pub(super) fn one_of<T: Copy>(words: &[(&str, T)], value: &str) -> Result<T, Str
 
 /// A length of time with one unit. A month has none: `1m` is a minute.
 pub(super) fn length(value: &str) -> Result<Duration, String> {
-    let wrong = || "it is no length of time".to_owned();
+    let wrong = || "it is not a length of time".to_owned();
     let (number, unit) = value.split_at(
         value
             .find(|c: char| !c.is_ascii_digit())
@@ -148,7 +150,7 @@ pub(super) fn size(value: &str) -> Result<String, String> {
     if plain {
         Ok(value.to_ascii_lowercase())
     } else {
-        Err("it is no size".to_owned())
+        Err("it is not a size".to_owned())
     }
 }
 
@@ -161,7 +163,7 @@ pub(super) fn file(value: &str) -> Result<String, String> {
     }
     match value.starts_with('/') && plain && !value.contains("..") {
         true => Ok(value.to_owned()),
-        false => Err("it is no whole path of plain characters".to_owned()),
+        false => Err("it is not an absolute path of plain characters".to_owned()),
     }
 }
 
@@ -251,8 +253,8 @@ mod tests {
                 "1y includeSubDomains",
                 "\"includeSubDomains\" is neither include-subdomains nor preload",
             ),
-            ("preload", "it is no length of time"),
-            ("", "it is no length of time"),
+            ("preload", "it is not a length of time"),
+            ("", "it is not a length of time"),
         ] {
             assert_eq!(hsts(text), Err(problem.to_owned()), "{text:?}");
         }

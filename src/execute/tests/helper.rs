@@ -235,7 +235,7 @@ async fn lines_that_come_together_are_one_signal_and_each_goes_when_its_certific
     let failed = outcomes[1].as_ref().expect_err("nothing came");
     let problem = failed.problem.as_deref().unwrap_or_default();
     assert!(
-        problem.starts_with("the helper certbot has not brought it within")
+        problem.starts_with("the helper certbot has not obtained it within")
             && problem.contains("nothing is in live/three.example")
             && problem.contains("`docker logs certbot`"),
         "{problem}"

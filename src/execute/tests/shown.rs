@@ -181,7 +181,7 @@ async fn a_port_that_says_nothing_speaks_against_no_new_certificate() {
         let (reason, can_change) = look(&shown, broker()).await.expect_err("one is silent");
         assert!(!can_change, "{reason}");
         let told =
-            "takes connections, but it says nothing within 10s; `docker logs mqtt` may tell why";
+            "takes connections, but it says nothing within 10s; `docker logs mqtt` may say why";
         assert!(reason.ends_with(told), "{reason}");
     }
     // A port that shows another one does.
@@ -247,7 +247,7 @@ async fn what_stays_unseen_is_looked_for_with_growing_pauses() {
     let attempt = outcome.result.expect_err("it is not seen");
     let problem = attempt.problem.expect("there is a reason");
     assert!(
-        problem.contains("is still not seen: 10.0.0.5:8083"),
+        problem.contains("still does not appear: 10.0.0.5:8083"),
         "{problem}"
     );
 }

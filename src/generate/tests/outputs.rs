@@ -133,7 +133,7 @@ async fn a_target_that_can_not_be_reached_is_told_with_what_to_do_and_nothing_is
         ),
         (
             "single",
-            "container single: /etc/reader/out is mounted as a single file",
+            "container single: /etc/reader/out is mounted by itself",
         ),
         (
             "bare",
@@ -153,7 +153,7 @@ async fn a_target_that_can_not_be_reached_is_told_with_what_to_do_and_nothing_is
         assert_eq!((is_whole, told.len()), (false, 1), "{told:?}");
         let is_told = told[0].starts_with("outputs.list: ")
             && told[0].contains(expected)
-            && told[0].ends_with("until that is mended, what was there before stays");
+            && told[0].ends_with("until that is fixed, the previous file stays");
         assert!(is_told, "{told:?}");
         assert_eq!(files.at(OUT), None);
         assert_eq!(engine.asked.take(), [""; 0]);
@@ -259,7 +259,8 @@ async fn who_ends_of_a_new_file_gets_what_was_there_before_until_the_file_change
     assert!(files.aside.borrow().is_empty());
     let told = complaints(&board);
     assert!(
-        told.len() == 1 && told[0].contains("reader: it ended when it was told of the new file"),
+        told.len() == 1
+            && told[0].contains("reader: it ended when it was reloaded with the new file"),
         "{told:?}"
     );
     // The same is not tried again, though the reader starts again.
@@ -285,20 +286,20 @@ async fn who_starts_again_of_a_new_file_is_looked_at_twice_and_ends_again_and_ag
             By::Signal(Signal::HUP),
             [1, 1],
             true,
-            "reader ended when it was told, and was started again",
+            "reader ended when it was reloaded, and read the new file when it was started again",
         ),
         (
             By::Signal(Signal::HUP),
             [1, 2],
             false,
-            "since it was told of the new file it ends again and again",
+            "since it was reloaded with the new file it ends again and again",
         ),
         (By::Restart, [1, 1], true, ""),
         (
             By::Restart,
             [1, 2],
             false,
-            "since it was told of the new file it ends again and again",
+            "since it was reloaded with the new file it ends again and again",
         ),
     ] {
         let files = Files::new(&[("t", "new"), (OUT, "before")]);

@@ -27,7 +27,7 @@ impl Turning {
         };
         let own = self.own();
         if self.given.own.is_some() && own.is_none() {
-            return Err("the engine does not tell of quaymaster's own container".to_owned());
+            return Err("the engine does not know quaymaster's own container".to_owned());
         }
         let Some(consumer) = &output.consumer else {
             return Ok(Some(of_ours(own, target)));
@@ -155,8 +155,8 @@ fn of_theirs(
     let single = reader.mounts.iter().find(|it| it.destination == target);
     let (Some(folder), Some(file), None) = (target.parent(), target.file_name(), single) else {
         return Err(format!(
-            "container {name}: {} is mounted as a single file, or a folder, and goes on showing what was mounted; mount \
-             the folder above it in place of it",
+            "container {name}: {} is mounted by itself, and such a mount keeps showing what was mounted first; mount \
+             the folder above it instead",
             target.display()
         ));
     };

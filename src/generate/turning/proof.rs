@@ -95,8 +95,8 @@ impl Turning {
                 now.started_at != told.started_at || told.by_start && !told.has_started;
             if !now.is_running() || has_started && told.has_started {
                 let problem = match now.is_running() {
-                    true => "since it was told of the new file it ends again and again",
-                    false => "it ended when it was told of the new file, and does not run",
+                    true => "since it was reloaded with the new file it ends again and again",
+                    false => "it ended when it was reloaded with the new file, and does not run",
                 };
                 self.untold.extend(on_proof.targets);
                 return self.take_back_untold(&now.name, problem.to_owned());
@@ -107,8 +107,8 @@ impl Turning {
             }
             if told.has_started && !told.by_start {
                 self.ended = Some(format!(
-                    "{} ended when it was told, and was started again, which read the new file; if it ends of each \
-                     signal, write reload = \"restart\"",
+                    "{} ended when it was reloaded, and read the new file when it was started again; if every signal \
+                     ends it, write reload = \"restart\"",
                     now.name
                 ));
             }
@@ -140,12 +140,12 @@ impl Turning {
             match self.given.targets.put_back(target) {
                 Ok(_) => forget(&*self.given.targets, target),
                 Err(error) => report(&Event::DiskFault {
-                    problem: format!("what was there before is not back: {}", chain(&error)),
+                    problem: format!("the previous file could not be restored: {}", chain(&error)),
                 }),
             }
         }
         self.owed.clear();
-        let told = format!("{consumer}: {problem}; `docker logs {consumer}` has its own words");
+        let told = format!("{consumer}: {problem}; `docker logs {consumer}` says more");
         report(&Event::TakenBack {
             consumer: consumer.clone(),
             reason: problem,

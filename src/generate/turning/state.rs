@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The consequence of a problem with an output.
-const STAYS: &str = "until that is mended, what was there before stays";
+const STAYS: &str = "until that is fixed, the previous file stays";
 
 impl Turning {
     /// Tells how the output is, once anything is known.

@@ -101,7 +101,7 @@ fn one_that_gives_way_is_told_of_where_nothing_has_come_in_its_place() {
     };
     assert_eq!(told(0), [""; 0]);
     let [late, ended] = [39, 41].map(|day| told(day).join("; "));
-    for (told, words) in [(late, "runs out at"), (ended, "ran out at")] {
+    for (told, words) in [(late, "expires at"), (ended, "expired at")] {
         assert!(
             told.contains(&format!("the certificate provided/old {words}")),
             "{told}"

@@ -174,8 +174,8 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
         lacks_issuer: true,
         ..theirs(&[HOST], 1)
     };
-    let soon = "your certificate provided/shop.example runs out at 2027-01-";
-    let ended = "your certificate provided/shop.example ran out at";
+    let soon = "your certificate provided/shop.example expires at 2027-01-";
+    let ended = "your certificate provided/shop.example expired at";
     let lacks = "your certificate provided/shop.example is not for shop.example";
     let in_parts = "your certificate provided/shop.example has no fullchain.pem and privkey.pem, which proxy reads there";
     for (what, is_shared, held, provided, expected) in [
@@ -279,7 +279,7 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
             false,
             Some(ours(1)),
             ("wild", theirs(&["*.example"], 91)),
-            ["ours", "", "your certificate provided/wild ran out at"],
+            ["ours", "", "your certificate provided/wild expired at"],
         ),
         (
             "of no use to anybody",
@@ -596,14 +596,15 @@ fn a_certificate_of_the_users_that_is_refused_is_named_with_its_files_and_what_t
         shelf: Shelf::ProvidedInParts,
         ..theirs(&[HOST], 1)
     };
-    let labels = "; or change labels or the proxy's own configuration; until then what was there before stays";
+    let labels =
+        "; or change labels or the proxy's own configuration; until then the previous file stays";
     for (called, theirs, what, files, then) in [
         (
             HOST,
             theirs(&[HOST], 1),
             "your certificate, ",
             "provided/shop.example/fullchain.pem and provided/shop.example/privkey.pem",
-            "; until then the certificate before it is served",
+            "; until then the previous certificate is served",
         ),
         (
             "corp",
@@ -622,8 +623,8 @@ fn a_certificate_of_the_users_that_is_refused_is_named_with_its_files_and_what_t
             .collect();
         let problem = format!("proxy refuses {what}{files}: cannot load certificate");
         let remedy = format!(
-            "put a certificate and a key that it takes in place of {files}, or take them away, so that one of ours is \
-             served{then}, and everything else goes on"
+            "replace {files} by a certificate and a key that it accepts, or remove them, so that quaymaster's own is \
+             served{then}; everything else is not affected"
         );
         assert_eq!(told, [("shop", &*problem, &*remedy)], "{called}");
     }

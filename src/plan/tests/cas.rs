@@ -328,7 +328,7 @@ fn a_ca_that_asks_all_to_wait_is_waited_for_as_long_as_the_certificate_can() {
         assert_eq!(world.asks().as_deref(), expected, "{left:?} {pause:?}");
         let other = world.plan().other_cas.get(&name()).map(ToString::to_string);
         let until = world.now + pause;
-        let says = format!("letsencrypt asks to be left alone until {until}; zerossl is asked");
+        let says = format!("letsencrypt asks for a pause until {until}; zerossl is asked");
         assert_eq!(other, expected.map(|_| says));
         // It is no failure of this certificate's: once the pause is over, the first is asked.
         world.now = until + MINUTE;

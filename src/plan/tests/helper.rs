@@ -317,7 +317,7 @@ fn a_renewal_that_is_late_is_told_as_that_of_the_helper() {
     assert_eq!(notices(START + DAY * 70), [""; 0]);
     let told = notices(START + DAY * 85);
     assert!(
-        told[0].starts_with("the certificate live/shop.example runs out at"),
+        told[0].starts_with("the certificate live/shop.example expires at"),
         "{told:?}"
     );
 }

@@ -208,8 +208,8 @@ fn of_a_thousand_new_names_300_are_ordered_in_three_hours_after_renewals_and_in_
     assert_eq!(
         told,
         [
-            "new orders at letsencrypt: it takes 300/3h, and no more are left: other new names wait; wait: each is ordered \
-             as soon as may be, and `quaymaster status` says when; renewals go on"
+            "new orders at letsencrypt: the CA accepts 300/3h, and no more are left: other new names wait; wait: each \
+             is ordered as soon as possible, and `quaymaster status` says when; renewals go on"
         ]
     );
     // A restart forgets nothing.
@@ -272,9 +272,9 @@ fn the_last_certificate_for_the_same_names_is_kept_for_who_insists_also_over_a_r
         assert_eq!(
             told,
             [format!(
-                "container shop, label setting ca=\"https://ca.example/directory\": letsencrypt issues 5 certificates for \
-                 the same names within 7days; the last one is kept for a renewal until {until}; wait, and look why \
-                 it is asked for so often; `quaymaster renew shop.org --force` asks all the same"
+                "container shop, label setting ca=\"https://ca.example/directory\": letsencrypt issues 5 certificates \
+                 for the same names within 7days; the last one is kept for a renewal until {until}; wait, and find out \
+                 why it is ordered so often; `quaymaster renew shop.org --force` orders it anyway"
             )]
         );
         let answered = answer(
@@ -392,12 +392,12 @@ fn asked_at(asked: Duration, hosts: usize, end: Timestamp) -> Vec<Timestamp> {
             let busy = BusyCa {
                 since: world.now,
                 until: world.now + asked,
-                problem: "the CA asks us to wait".to_owned(),
+                problem: "the CA asks quaymaster to wait".to_owned(),
                 count: 1,
             };
             world.observed.leave_alone(PRIVATE.to_owned(), busy);
             let attempt = Attempt {
-                problem: Some("the CA asks us to wait".to_owned()),
+                problem: Some("the CA asks quaymaster to wait".to_owned()),
                 retry: Retry::NotBefore(world.now + asked),
                 ..obtain.attempt.clone()
             };

@@ -70,7 +70,7 @@ fn the_older_file_stays_as_long_as_it_leads_to_nobody_else() {
         told.first()
             .expect("it is told")
             .remedy
-            .contains("until then what was there before stays")
+            .contains("until then the previous file stays")
     );
     // Its address goes to another, and with it, at once, the file.
     let swapped = desired([self::proxy(), refused(6), other()]);
@@ -164,7 +164,7 @@ fn what_a_template_fails_for_is_held_back_alone() {
     let expected = "container mine, label quaymaster.host=\"mine.example\": template nginx/site.conf, line 2: ";
     assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
     assert!(
-        told[0].ends_with("until then what was there before stays"),
+        told[0].ends_with("until then the previous file stays"),
         "{told:?}"
     );
 

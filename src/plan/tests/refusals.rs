@@ -96,13 +96,13 @@ fn a_refusal_names_the_templates_of_the_user_that_took_part_in_the_file() {
         remedy(&[])
     );
     assert_eq!(remedy(&[other]), remedy(&[]), "it has no part in this file");
-    let named = "made with templates of yours, which may be wrong: nginx/part.conf, nginx/site.conf; change these";
+    let named = "made with your templates nginx/part.conf, nginx/site.conf, which may be wrong; change these";
     assert!(
         remedy(&[mine, part, other]).contains(named),
         "{}",
         remedy(&[mine, part, other])
     );
-    let included = "which may be wrong: nginx/client.conf; change these";
+    let included = "nginx/client.conf, which may be wrong; change these";
     assert!(
         remedy(&[("nginx/client.conf", "# mine\n")]).contains(included),
         "the built-in one includes it"

@@ -82,9 +82,9 @@ fn new_templates_that_are_refused_are_held_back_as_one_and_those_before_serve_ne
             .all(|word| *word == "one")
     );
     let told = complaints(&before, &observed, &bad);
-    let expected = "container proxy, label quaymaster.kind=\"nginx\": proxy refuses what is made with templates of yours \
-                    (nginx/site.conf): no; mend the templates; they are tried again when they change, and until then those before \
-                    them stay in use";
+    let expected = "container proxy, label quaymaster.kind=\"nginx\": proxy refuses what your templates make \
+                    (nginx/site.conf): no; fix the templates; they are tried again when they change, and until then \
+                    the previous templates stay in use";
     assert_eq!(told, [expected]);
 
     let more = desired(apps(33).chain([self::proxy()]));
@@ -116,8 +116,8 @@ fn the_first_templates_are_tried_by_halves_as_all_files_are() {
     assert!(served(&proxy, &observed).is_empty());
     let told = complaints(&desired, &observed, &bad);
     let expected = "container proxy, label quaymaster.kind=\"nginx\": proxy refuses each site: no; it is made with \
-                    templates of yours, which may be wrong: nginx/site.conf; change these, labels or the proxy's own \
-                    configuration; until then what was there before stays, and no site is new";
+                    your templates nginx/site.conf, which may be wrong; change these, the labels or the proxy's own \
+                    configuration; until then the previous files stay, and no new site is served";
     assert_eq!(told, [expected]);
     let observed = settle(&mut proxy, &desired, observed, &saying("good", None));
     assert_eq!(served(&proxy, &observed).len(), 32);

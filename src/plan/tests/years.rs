@@ -200,7 +200,7 @@ impl World {
 
     fn live(&mut self) {
         if let Some(held) = self.held() {
-            let what = format!("it ran out at {}: {:?}", self.now, self.ill);
+            let what = format!("it expired at {}: {:?}", self.now, self.ill);
             assert!(self.now < held.not_after, "{what}");
         }
         self.turn();
@@ -660,9 +660,9 @@ fn while_clocks_are_apart_one_order_an_hour_finds_out_whether_they_still_are() {
     };
     assert_eq!(
         complaint.to_string(),
-        "the clock of this machine: it is 365 days ahead of that of the CA https://ca.example/directory, so nothing is \
-         ordered there; set it, best by NTP: quaymaster sees that at once and goes on; while the clocks differ it \
-         compares them each hour"
+        "the clock of this machine: it is 365 days ahead of the clock of the CA https://ca.example/directory, so \
+         nothing is ordered there; set it, best by NTP: quaymaster notices that at once and goes on; until then it \
+         compares the clocks each hour"
     );
     let name = CertificateName::parse("app10.example").expect("a name");
     let answered = answer(&name, &desired, &observed, &rules(), START);

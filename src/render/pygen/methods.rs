@@ -253,7 +253,7 @@ fn join(between: &str, arguments: &[Value]) -> Result<Value, Error> {
     let texts = items.iter().map(|item| {
         item.as_str().ok_or_else(|| {
             refusal(format!(
-                ".join() takes texts alone, and {item:?} is none: use `|join`"
+                ".join() takes only texts, and {item:?} is not a text: use `|join`"
             ))
         })
     });

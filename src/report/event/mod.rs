@@ -53,7 +53,7 @@ events! {
         engine: Option<EngineName>,
         /// Number of containers that bear our labels.
         containers: usize,
-    } => "engine-seen", Level::INFO, ("{} is seen; {containers} containers bear our labels", the_engine(engine.as_ref()));
+    } => "engine-seen", Level::INFO, ("{} answers; {containers} containers have labels for quaymaster", the_engine(engine.as_ref()));
 
     /// The engine can't be asked; what was known stays.
     EngineLost {
@@ -66,7 +66,7 @@ events! {
         #[serde(serialize_with = "seconds")]
         again_in: Duration,
     } => "engine-lost", Level::ERROR, (
-        "{}{problem}; everything stays as it is, trying again in {again_in:.1?}",
+        "{}{problem}; everything stays as it is; trying again in {again_in:.1?}",
         of_engine(engine.as_ref())
     );
 
@@ -77,7 +77,7 @@ events! {
         /// Until when they count as they were.
         until: Timestamp,
     } => "missed", Level::WARN,
-        ("not there since the engine was last seen: {}; what they asked for stays until {until}", listed(containers));
+        ("missing since the engine last answered: {}; their sites and certificates stay until {until}", listed(containers));
 
     /// A TXT record was set, and is not seen at each server of its zone yet. Told once an order.
     RecordAwaited {
@@ -137,15 +137,15 @@ events! {
         host: Host,
         /// The proxy that served it.
         proxy: ContainerName,
-    } => "site-gone", Level::INFO, ("{host} is claimed no longer; {proxy} stops serving it");
+    } => "site-gone", Level::INFO, ("no container claims {host} any more; {proxy} stops serving it");
 
     /// A consumer runs no more, or did run before quaymaster began.
     ConsumerStopped {
         /// Which.
         consumer: ContainerName,
     } => "consumer-stopped", Level::WARN,
-        ("{consumer} does not run, so that nothing of it is served; start it: `docker start {consumer}` says what keeps it \
-          from starting, and `docker logs {consumer}` why it ended");
+        ("{consumer} does not run, so nothing that it serves is reachable; start it: `docker start {consumer}` says what prevents \
+          its start, and `docker logs {consumer}` why it stopped");
 
     /// A consumer that did not run does.
     ConsumerRuns {
@@ -163,7 +163,7 @@ events! {
     ComplaintOver {
         /// The complaint that is over.
         complaint: Complaint,
-    } => "complaint-over", Level::INFO, ("no longer so: {complaint}");
+    } => "complaint-over", Level::INFO, ("resolved: {complaint}");
 
     /// A step is about to be done.
     Step {
@@ -190,8 +190,8 @@ events! {
         /// The reason.
         problem: String,
     } => "self-check-unsure", Level::INFO,
-        ("whether a CA sees what is shown for {name} can't be told from here: {problem}; what the proxies answer at their own \
-          addresses counts for {certificate}");
+        ("can't find out from here whether a CA sees the response for {name}: {problem}; for {certificate}, the \
+          answers of the proxies at their own addresses count instead");
 
     /// A certificate is asked of another CA of its list than the last time.
     OtherCa {
@@ -245,7 +245,7 @@ events! {
         /// The problem.
         problem: String,
     } => "renewal-unread", Level::DEBUG,
-        ("{certificate}: its CA says nothing of use about its renewal: {problem}");
+        ("{certificate}: the CA's answer about its renewal can't be used: {problem}");
 
     /// A CA has sent a shorter chain than that of the certificate before.
     ShorterChain {
@@ -256,8 +256,8 @@ events! {
         /// Number of certificates that it has.
         now: usize,
     } => "shorter-chain", Level::WARN,
-        ("{certificate}: the chain that the CA has sent with the new certificate has {now} certificates, and had {before} before; \
-          clients that lack the others refuse it");
+        ("{certificate}: the CA sent the new certificate with a chain of {now} certificates; the previous chain had \
+          {before}, and clients that lack the others reject the new certificate");
 
     /// A CA has issued for more names than it was asked for.
     MoreNames {
@@ -266,7 +266,7 @@ events! {
         /// The others.
         more: BTreeSet<String>,
     } => "more-names", Level::WARN,
-        ("{certificate}: the CA has added names that nobody asked for: {}; the certificate is used all the same", listed(more));
+        ("{certificate}: the CA added names that were not requested: {}; the certificate is used anyway", listed(more));
 
     /// A self-signed certificate was made and stored, for as long as there is no better one.
     FellBack {
@@ -275,7 +275,7 @@ events! {
         /// The certificate itself.
         held: HeldCertificate,
     } => "fell-back", Level::INFO,
-        ("{certificate}: self-signed certificate made for {}, valid until {}; it serves until a better one is there", listed(&held.names), held.not_after);
+        ("{certificate}: self-signed certificate made for {}, valid until {}; it serves until there is a better one", listed(&held.names), held.not_after);
 
     /// A consumer got a signal.
     Signalled {
@@ -283,7 +283,7 @@ events! {
         consumer: ContainerName,
         /// The signal.
         signal: Signal,
-    } => "signalled", Level::INFO, ("{consumer}: told by SIG{signal} to read its files again");
+    } => "signalled", Level::INFO, ("{consumer}: reloaded by SIG{signal}");
 
     /// A consumer was reloaded by a command that was run in it.
     Ran {
@@ -291,25 +291,25 @@ events! {
         consumer: ContainerName,
         /// The words, as a shell would read them.
         words: String,
-    } => "ran", Level::INFO, ("{consumer}: told by `{words}` to read its files again");
+    } => "ran", Level::INFO, ("{consumer}: reloaded by `{words}`");
 
     /// A consumer was reloaded by a restart.
     Restarted {
         /// Which.
         consumer: ContainerName,
-    } => "restarted", Level::INFO, ("{consumer}: restarted, so that it reads its files again");
+    } => "restarted", Level::INFO, ("{consumer}: restarted, so that it reads its new files");
 
     /// A consumer's requests go by address from now on.
     GateOpened {
         /// Which.
         consumer: ContainerName,
-    } => "gate-opened", Level::INFO, ("{consumer}: the addresses in its files are right, and requests go by them");
+    } => "gate-opened", Level::INFO, ("{consumer}: the addresses in its files are right; requests use them now");
 
     /// A file that a template of the user's makes was put in place, and a check may refuse it.
     OnTrial {
         /// Where.
         target: String,
-    } => "on-trial", Level::INFO, ("{target}: what is new is in place, and is checked now");
+    } => "on-trial", Level::INFO, ("{target}: the new file is in place and is being checked");
 
     /// A file that a template of the user's makes was written, and it stays.
     Rendered {
@@ -323,7 +323,7 @@ events! {
     PutBack {
         /// Where.
         target: String,
-    } => "put-back", Level::INFO, ("{target}: what was there before is back");
+    } => "put-back", Level::INFO, ("{target}: the previous file was restored");
 
     /// Quaymaster was ended before a file that a template of the user's makes was found good and everybody knew of it: it
     /// begins again with what was there before.
@@ -331,7 +331,8 @@ events! {
         /// Where.
         target: String,
     } => "cut-off", Level::WARN,
-        ("{target}: what was there before is back, because quaymaster was ended before all was checked and told");
+        ("{target}: the previous file was restored, because quaymaster ended before the new one was checked and its \
+          readers were reloaded");
 
     /// The engine did not notify a container that its files have changed; it is asked again while watching.
     NotTold {
@@ -339,7 +340,7 @@ events! {
         consumer: ContainerName,
         /// The reason.
         problem: String,
-    } => "not-told", Level::ERROR, ("{consumer}: not told that its files changed: {problem}");
+    } => "not-told", Level::ERROR, ("{consumer}: could not be reloaded after its files changed: {problem}");
 
     /// Files that templates of the user's make are taken back, because a check refuses them or could not look at them.
     CheckFailed {
@@ -347,21 +348,22 @@ events! {
         consumer: ContainerName,
         /// Its words, or why there are none.
         problem: String,
-    } => "check-failed", Level::WARN, ("{consumer}: {problem}; what is new is taken back, and nobody is told");
+    } => "check-failed", Level::WARN, ("{consumer}: {problem}; the previous files were restored, and nothing was \
+                                        reloaded");
 
     /// A check is to be made, and no container that runs is meant.
     NobodyToCheck {
         /// Who, in the user's word.
         target: String,
     } => "nobody-to-check", Level::WARN,
-        ("{target}: no container that runs has this name, id or service; what is new goes unchecked");
+        ("{target}: no running container has this name, id or service; the new file is not checked");
 
     /// A container is to be notified, and none that runs is meant.
     NobodyToTell {
         /// Who, in the user's word.
         target: String,
     } => "nobody-to-tell", Level::WARN,
-        ("{target}: no container that runs has this name, id or service; nobody is told");
+        ("{target}: no running container has this name, id or service; nothing is reloaded");
 
     /// A new connection showed the new generation and its certificates.
     Proven {
@@ -388,7 +390,7 @@ events! {
         /// True if no label asked for it, and some servers are known to refuse it.
         is_optional: bool,
     } => "taken-back", if *is_optional { Level::DEBUG } else { Level::INFO },
-        ("{consumer}: what was there before is back: {reason}");
+        ("{consumer}: the previous files were restored: {reason}");
 
     /// A consumer reads its files, and refused these.
     Refused {
@@ -429,7 +431,7 @@ events! {
     FailureOver {
         /// What it is about.
         subject: Subject,
-    } => "failure-over", Level::INFO, ("{}: it fails no longer", named(subject));
+    } => "failure-over", Level::INFO, ("{}: it works again", named(subject));
 
     /// The time of day went another way than time.
     ClockSet {
@@ -453,7 +455,7 @@ events! {
         /// The problem that it had.
         problem: String,
     } => "mended", Level::WARN,
-        ("{certificate}: mended from its copy in state, with a new version in the archive: {problem}");
+        ("{certificate}: repaired from its copy in state, as a new version in the archive: {problem}");
 
     /// A certificate that nobody wants went out of use.
     Archived {
@@ -492,7 +494,7 @@ events! {
     NoticeOver {
         /// The notice that is over.
         notice: Notice,
-    } => "notice-over", Level::INFO, ("no longer so: {notice}");
+    } => "notice-over", Level::INFO, ("resolved: {notice}");
 
     /// Pages can be looked at by others than those on this machine.
     PageExposed {

@@ -27,7 +27,7 @@ events! {
     Mended {
         /// The problem that it had.
         problem: String,
-    } => "template-mended", Level::INFO, ("no longer so: {problem}");
+    } => "template-mended", Level::INFO, ("resolved: {problem}");
 
     /// A lenient template asks for a name that is not there.
     NameUnknown {

@@ -21,8 +21,8 @@ pub(super) fn place(own: Option<&ContainerName>) -> String {
 /// An engine, at the beginning of a sentence.
 pub(super) fn the_engine(name: Option<&EngineName>) -> String {
     name.map_or_else(
-        || "the engine".to_owned(),
-        |name| format!("the engine {name}"),
+        || "the Docker engine".to_owned(),
+        |name| format!("the Docker engine {name}"),
     )
 }
 
@@ -39,7 +39,7 @@ pub(super) fn said_why(explanation: Option<&str>) -> String {
 /// The words after the place where `render` wrote a file that stays.
 pub(super) fn rendered(is_checked: bool) -> &'static str {
     match is_checked {
-        true => ": what is new is found good, and stays",
+        true => ": the new file passed its check and stays",
         false => " is written",
     }
 }
@@ -48,16 +48,18 @@ pub(super) fn rendered(is_checked: bool) -> &'static str {
 pub(super) fn refused(parts: &BTreeSet<PartName>, reason: &str, excuse: Option<&str>) -> String {
     let all = listed(parts);
     match (excuse, parts.len()) {
-        (Some(excuse), _) => format!("{excuse}; {all} is left out, and nothing is to be done"),
+        (Some(excuse), _) => format!("{excuse}; {all} is left out, and you need not do anything"),
         (None, 1) => format!("refuses {all}, which is held back until it changes: {reason}"),
-        (None, count) => format!("refuses one or more of {count} changes, tried by halves now"),
+        (None, count) => {
+            format!("refuses at least one of {count} changes; trying halves of them to find which")
+        }
     }
 }
 
 /// When what failed is tried again.
 pub(super) fn next_try(again: Option<Timestamp>) -> String {
     again.map_or_else(
-        || "tried again when what is asked for changes".to_owned(),
+        || "tried again when the labels or settings change".to_owned(),
         |again| format!("next try not before {again}"),
     )
 }
@@ -83,7 +85,7 @@ pub(super) fn templates_taken(names: &BTreeSet<String>) -> String {
     match names.is_empty() {
         true => "the built-in templates are in use".to_owned(),
         false => format!(
-            "templates in use besides the built-in ones: {}",
+            "templates in use in addition to the built-in ones: {}",
             listed(names)
         ),
     }
@@ -144,7 +146,7 @@ mod tests {
             engine: EngineName::parse("blue").ok(),
             containers: 2,
         };
-        let words = "the engine blue is seen; 2 containers bear our labels";
+        let words = "the Docker engine blue answers; 2 containers have labels for quaymaster";
         assert_eq!(elsewhere.to_string(), words);
         assert_eq!(fields(&elsewhere), r#"{"engine":"blue","containers":2}"#);
         assert_eq!(fields(&Event::Ended {}), "{}");
@@ -161,7 +163,7 @@ mod tests {
         assert_eq!(name_and_level, ("account-damaged", Level::WARN));
         let words = event.to_string();
         assert!(
-            words.contains("(it is empty) and kept as /state/account.json.damaged"),
+            words.contains("(it is empty) and was renamed to /state/account.json.damaged"),
             "{words}"
         );
         assert_eq!(
@@ -229,8 +231,8 @@ mod tests {
         assert_eq!(refused.level(), Level::INFO);
         assert_eq!(
             refused.to_string(),
-            "edge: has a default server of its own, which stays; quaymaster--unknown-http.conf is left out, and nothing is \
-             to be done"
+            "edge: has a default server of its own, which stays; quaymaster--unknown-http.conf is left out, and you \
+             need not do anything"
         );
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
             Skipped::OnlyFallback => {
                 "it is self-signed, and serves only where there is no other".to_owned()
             }
-            Skipped::YoursGoesBefore => "one of your own goes before it".to_owned(),
+            Skipped::YoursGoesBefore => "one of your own takes precedence".to_owned(),
             Skipped::Other => "the one above fits better".to_owned(),
         };
         let folder = certificate.shelf.folder();
@@ -100,7 +100,7 @@ fn tell_held(
     } else {
         told.problem(
             "certificate",
-            format!("{says}: it is not valid now, and served for want of a better one"),
+            format!("{says}: it is not valid now, and is served because there is no better one"),
             "",
         );
     }
@@ -171,7 +171,7 @@ fn tell_renewal(
         (Source::Provided, _) if held.gives_way => told.note(
             "certificate",
             format!(
-                "it was put there by hand, with a file called renew: one of ours takes its place, ordered from {}",
+                "it was put there by hand, with a file called renew: quaymaster obtains its successor from {} on",
                 facts.at(plan::due_by(held, false, None).at)
             ),
         ),
@@ -221,14 +221,14 @@ fn tell_other_issuer(
     let is_other = || !held.source.is_any(&wanted.issuers);
     if let Some(until) = plan::kept_until(held, issuer, facts.now) {
         let stays = format!(
-            "it is trusted, and none from {issuer} is, which is asked now; it stays until {}",
+            "it is trusted, and certificates from {issuer}, the CA that is set now, are not; it stays until {}",
             facts.at(until)
         );
         told.note("certificate", stays);
     } else if held.source != Source::Provided && !held.is_fallback() && is_other() {
         told.note(
             "certificate",
-            "it is from another CA than is asked now; one of that takes its place",
+            "it is from another CA than the one that is set now; a certificate from that CA will replace it",
         );
     }
 }
@@ -269,7 +269,7 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
     let when = match attempt.retry {
         _ if again <= facts.now => "it may be tried again now".to_owned(),
         Retry::Daily => format!(
-            "it is tried again at {}, and at once when what is asked for or the settings change",
+            "it is tried again at {}, and at once when the labels or settings change",
             facts.at(again)
         ),
         Retry::NotBefore(_) => format!("the CA lets it be tried again at {}", facts.at(again)),
@@ -293,10 +293,10 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
     };
     let remedy = match attempt.retry {
         Retry::NotBefore(_) => {
-            format!("mend the cause of the last failed try if you can, and wait: {when}")
+            format!("fix the cause of the last failed try if you can, and wait: {when}")
         }
         _ => format!(
-            "mend the cause of the last failed try; {when}, or at once by `quaymaster renew --force {}`",
+            "fix the cause of the last failed try; {when}, or at once by `quaymaster renew --force {}`",
             facts.host
         ),
     };
@@ -310,10 +310,10 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
 /// Number of tries, or looks, that failed in a row.
 fn in_a_row(attempt: &Attempt) -> String {
     match (attempt.retry, attempt.in_a_row()) {
-        (Retry::SelfCheck, 1) => "1 look before an order".to_owned(),
-        (Retry::SelfCheck, looks) => format!("{looks} looks before an order in a row"),
-        (Retry::Propagation(_), 1) => "1 look at its TXT record".to_owned(),
-        (Retry::Propagation(_), looks) => format!("{looks} looks at its TXT record"),
+        (Retry::SelfCheck, 1) => "1 check before an order".to_owned(),
+        (Retry::SelfCheck, looks) => format!("{looks} checks before an order in a row"),
+        (Retry::Propagation(_), 1) => "1 check of its TXT record".to_owned(),
+        (Retry::Propagation(_), looks) => format!("{looks} checks of its TXT record"),
         (_, 1) => "1 try".to_owned(),
         (_, tries) => format!("{tries} tries in a row"),
     }

@@ -86,7 +86,7 @@ fn nobody(facts: &Inspection<'_>, told: &mut Findings) {
     let near = nearest_names(facts.claimants.keys(), facts.host);
     let label = format!("{}.host={}", facts.prefix, facts.host);
     let mut remedy =
-        format!("write the label {label} on the container that is to serve it, and create it anew");
+        format!("write the label {label} on the container that is to serve it, and recreate it");
     if let Some(nearest) = near.first() {
         remedy = format!("did you mean {nearest}? If not: {remedy}");
     }

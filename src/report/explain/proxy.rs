@@ -15,13 +15,13 @@ pub(super) fn tell_shut(facts: &Inspection<'_>, told: &mut Findings) {
     for (name, installed) in &facts.observed.installed {
         if installed.shut.iter().any(|site| site.as_str() == &*word) {
             let problem = format!(
-                "requests to {name} get 503: what it serves leads to addresses that are not this name's any more and may be \
-                 others' by now, and it takes nothing new"
+                "requests to {name} get 503: the files that it serves lead to old addresses, which other containers \
+                 may have by now, and it does not accept new files"
             );
             told.problem(
                 "shut",
                 problem,
-                format!("see why it takes nothing new: `docker logs {name}`"),
+                format!("find out why it accepts no new files: `docker logs {name}`"),
             );
         }
     }
@@ -90,8 +90,10 @@ pub(super) fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &
     if let Some(problem) = problem.or_else(|| facts.status.and_then(told_by)) {
         told.problem(
             "proxy",
-            format!("{name} could not be brought up to date: {problem}"),
-            format!("mend the cause of the failed update of {name}; it is tried again by itself"),
+            format!("{name} could not be updated: {problem}"),
+            format!(
+                "fix the cause of the failed update of {name}; quaymaster tries again by itself"
+            ),
         );
     }
     let changes = facts.actions().find_map(|action| match action {
@@ -105,10 +107,7 @@ pub(super) fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", ");
-        told.note(
-            "proxy",
-            format!("{name} is about to be brought up to date: {why}"),
-        );
+        told.note("proxy", format!("{name} is about to be updated: {why}"));
     }
 }
 
@@ -133,21 +132,20 @@ pub(super) fn tell_progress(
             );
             told.problem(
                 "proxy",
-                format!("{name} was told, and generation {generation} was not seen: {reason}"),
+                format!(
+                    "{name} was reloaded, but does not serve generation {generation}: {reason}"
+                ),
                 remedy,
             );
         }
-        Progress::SignalOwed => told.note(
-            "proxy",
-            format!("{name} has not been told to read its files again yet"),
-        ),
+        Progress::SignalOwed => told.note("proxy", format!("{name} has not been reloaded yet")),
         Progress::TakenBack if facts.deploys_to(name) => {}
         Progress::TakenBack => told.problem(
             "proxy",
-            format!("{name} did not take up what it was given, and has back what it had before"),
             format!(
-                "`docker logs {name}` says why; mend that, and what is new comes again by itself"
+                "{name} ended before it served its new files; its previous files were restored"
             ),
+            format!("`docker logs {name}` says why; fix that, and the new files are tried again"),
         ),
     }
 }
@@ -329,7 +327,7 @@ fn comes_and_goes(
             None => format!("{logs} says why"),
         };
         let remedy =
-            format!("{why}; when that is mended, `docker restart {name}` has it served at once");
+            format!("{why}; when that is fixed, `docker restart {name}` has it served at once");
         let says = format!("{name} {wait}");
         return match is_served {
             true => told.advice("behind it", says, remedy),
@@ -353,7 +351,7 @@ fn idle(facts: &Inspection<'_>, site: &Site, path: &str, told: &mut Findings) {
         .collect();
     let first = site.bearers().next().map_or("NAME", ContainerName::as_str);
     let says = format!(
-        "nobody takes requests for {path}, so that they get 503: {}",
+        "no container takes requests for {path}, so they get 503: {}",
         states.join(", ")
     );
     let remedy = match site.kept {
@@ -364,7 +362,7 @@ fn idle(facts: &Inspection<'_>, site: &Site, path: &str, told: &mut Findings) {
         None => {
             let instead = match containers(facts, site).any(is_held_off) {
                 true => format!(
-                    "; with the label {}.health=ignore it takes requests all the same",
+                    "; with the label {}.health=ignore it takes requests anyway",
                     facts.prefix
                 ),
                 false => String::new(),
@@ -419,7 +417,7 @@ fn upstream(facts: &Inspection<'_>, site: &Site, at: SocketAddr, told: &mut Find
             );
             told.problem(
                 "behind it",
-                format!("{name}: nobody listens on port {port}, so that requests get 502"),
+                format!("{name}: nothing listens on port {port}, so requests get 502"),
                 remedy,
             );
         }

@@ -329,7 +329,7 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
                 w.containers[1].waits = Some(waits(7));
             },
             "shop comes and goes: it was restarted 7 times, and takes requests again at 2027-01-15T08:00:05Z if it stays",
-            "`docker logs shop` says why; when that is mended, `docker restart shop` has it served at once",
+            "`docker logs shop` says why; when that is fixed, `docker restart shop` has it served at once",
         ),
         (
             "app comes and goes, and does not run",
@@ -370,7 +370,7 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         (
             "unproven",
             |w| unproven(w),
-            "generation 7 was not seen: it is old",
+            "does not serve generation 7: it is old",
             "docker logs proxy",
         ),
         (
@@ -382,7 +382,7 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
                 )]
                 .into()
             },
-            "nobody listens on port 8080",
+            "nothing listens on port 8080",
             "quaymaster.port",
         ),
         (
@@ -563,7 +563,7 @@ fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
         ),
         (
             Retry::Daily,
-            "and at once when what is asked for or the settings change",
+            "and at once when the labels or settings change",
         ),
     ] {
         let mut world = World::well();
@@ -609,7 +609,7 @@ fn a_ca_that_wants_to_be_left_alone_is_told_where_its_certificate_is_missing() {
     let busy = BusyCa {
         since: NOW,
         until: NOW + Duration::from_secs(3600),
-        problem: "the CA asks us to wait (503)".to_owned(),
+        problem: "the CA asks quaymaster to wait (503)".to_owned(),
         count: 1,
     };
     for (is_busy, expected) in [
@@ -641,7 +641,7 @@ fn that_another_ca_of_the_list_is_asked_is_told_with_why() {
         let busy = BusyCa {
             since: NOW,
             until: NOW + Duration::from_secs(3600),
-            problem: "the CA asks us to wait (503)".to_owned(),
+            problem: "the CA asks quaymaster to wait (503)".to_owned(),
             count: 1,
         };
         let mut world = World::well();
@@ -652,8 +652,7 @@ fn that_another_ca_of_the_list_is_asked_is_told_with_why() {
         let directory = CA_PRESETS[0].directory.to_owned();
         world.observed.busy_cas = [(directory, busy)].into();
         let says = says(&world.told(), "tries");
-        let expected =
-            "letsencrypt asks to be left alone until 2027-01-15T09:00:00Z; zerossl is asked";
+        let expected = "letsencrypt asks for a pause until 2027-01-15T09:00:00Z; zerossl is asked";
         assert_eq!(says.contains(expected), is_told, "{list}: {says}");
         assert_eq!(says.contains("(503)"), list == "letsencrypt", "{says}");
     }

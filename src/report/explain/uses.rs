@@ -32,7 +32,10 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
         let files = files.join(", ");
         match installed.certificates.contains_key(&used.certificate) {
             true => told.ok("used by", format!("{name} has it as {files}")),
-            false => told.note("used by", format!("{name} does not have it yet as {files}")),
+            false => told.note(
+                "used by",
+                format!("{name} has not received it yet; the files will be {files}"),
+            ),
         }
         tell_way(consumer, told);
         tell_default_config("used by", consumer, &installed, told);

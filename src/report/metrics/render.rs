@@ -63,7 +63,7 @@ impl RenderNumbers {
         self.times_of(
             &mut text,
             "pygen_target_update_seconds",
-            "Rendering all templates, and putting what is new in place",
+            "Rendering all templates, and putting new files in place",
             |what| matches!(what, Measure::TargetUpdate).then(Vec::new),
         );
         count(

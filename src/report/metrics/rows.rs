@@ -58,8 +58,8 @@ pub const METRICS: &[MetricRow] = &[
         name: "quaymaster_events",
         kind: MetricKind::Counter,
         labels: &["event"],
-        doc: "Events, as the log has them: proven, unproven, refused and taken-back are what came of deployments, failed and \
-              not-told what did not work",
+        doc: "Events, as in the log: proven, unproven, refused and taken-back are results of deployments, failed and \
+              not-told are failures",
         set: None,
         of: Of::All(|overview, samples| {
             for (event, count) in &overview.tally.events {
@@ -134,7 +134,7 @@ pub const METRICS: &[MetricRow] = &[
         name: "quaymaster_consumer_proven",
         kind: MetricKind::Gauge,
         labels: &["consumer"],
-        doc: "1 if what the server was given last was seen on a new connection, else 0",
+        doc: "1 if the server's last deployment was seen on a new connection, else 0",
         set: None,
         of: Of::All(|overview, samples| {
             for_consumers(overview, samples, |installed| {
@@ -223,7 +223,7 @@ pub const METRICS: &[MetricRow] = &[
         name: "quaymaster_certificate_ready",
         kind: MetricKind::Gauge,
         labels: &["name"],
-        doc: "1 if a valid certificate is there for what is wanted under this name, and not only a self-signed fallback, else 0",
+        doc: "1 if there is a valid certificate under this name and it is not only a self-signed fallback, else 0",
         set: None,
         of: Of::Certificate(|overview, name, samples| {
             if overview.desired.certificates.contains_key(name) {

@@ -55,7 +55,7 @@ fn ca(overview: &Overview, directory: &str) -> CaView {
     let gap = overview.observed.clock_gaps.get(directory);
     let (level, word, why) = match (busy, gap) {
         (_, Some(gap)) => {
-            let why = format!("the clock of this machine is {gap} that of the CA; set it");
+            let why = format!("the clock of this machine is {gap} the clock of the CA; set it");
             (Level::Bad, "clocks differ", why)
         }
         (Some(busy), None) => (Level::Warn, "asks for a pause", visible(&busy.problem)),

@@ -100,7 +100,7 @@ fn state(
     }
     let subject = Subject::Consumer(name.clone());
     if overview.observed.under_way.contains(&subject) {
-        return (Level::Wait, "being brought up to date", String::new());
+        return (Level::Wait, "being updated", String::new());
     }
     let failure = overview.failure(&subject);
     if let Some(problem) = failure.and_then(|attempt| attempt.problem.clone()) {
@@ -119,7 +119,8 @@ fn state(
         Progress::SignalOwed => (Level::Wait, "signal owed", String::new()),
         Progress::TakenBack => {
             let why = format!(
-                "it ended before it showed what is new, and has back what it had; docker logs {name} says why"
+                "it ended before it served its new files, and its previous files were restored; docker logs {name} \
+                 says why"
             );
             (Level::Warn, "older configuration", why)
         }

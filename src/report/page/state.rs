@@ -89,9 +89,7 @@ fn of_proxy(overview: &Overview, host: &Host, proxy: &Consumer, site: &Site) -> 
     let installed = overview.observed.installed.get(name);
     let word = host.file_word();
     if installed.is_some_and(|it| it.shut.iter().any(|shut| shut.as_str() == &*word)) {
-        let why = format!(
-            "{name} answers 503: its file leads to addresses that are not this name's any more"
-        );
+        let why = format!("{name} answers 503: its file leads to old addresses of this name");
         return Some(state(Level::Bad, "shut", why));
     }
     let instead = match installed {
@@ -123,7 +121,7 @@ fn of_proxy(overview: &Overview, host: &Host, proxy: &Consumer, site: &Site) -> 
     match installed.map(|installed| &installed.progress) {
         Some(Progress::Unproven { reason }) => Some(state(Level::Warn, "not proven", reason)),
         Some(Progress::TakenBack) => {
-            let why = format!("{name} did not take up what is new");
+            let why = format!("{name} ended before it served its new files");
             Some(state(Level::Warn, "older configuration", why))
         }
         _ => None,
@@ -175,7 +173,7 @@ fn of_certificate(overview: &Overview, host: &Host, wanted: &CertificateName) ->
 /// The problem that clients have with the certificate that is served.
 fn wrong_with(overview: &Overview, host: &Host, held: &HeldCertificate) -> Option<NameState> {
     if held.not_after <= overview.now {
-        let why = format!("the certificate ended at {}", held.not_after);
+        let why = format!("the certificate expired at {}", held.not_after);
         Some(state(Level::Bad, "expired", why))
     } else if held.not_before > overview.now {
         let why = format!("the certificate begins at {}", held.not_before);

@@ -35,7 +35,7 @@ impl Histories for Past {
         });
         let damaged = || DiskError::Damaged {
             path: "/state/history/old.jsonl".into(),
-            problem: "it is no file".to_owned(),
+            problem: "it is not a file".to_owned(),
         };
         Box::new(some.chain(std::iter::once_with(move || Err(damaged()))))
     }
@@ -54,7 +54,7 @@ fn the_page_of_a_name_has_what_happened_last_to_it_its_certificate_and_its_conta
     assert!(latest < earlier && !html.contains("69&lt;"), "{html}");
     assert!(!html.contains("<script>"), "{html}");
     assert!(
-        text.contains("/state/history/old.jsonl can't be understood: it is no file"),
+        text.contains("/state/history/old.jsonl can't be understood: it is not a file"),
         "{text}"
     );
     assert!(steps > 120, "it is read in steps: {steps}");
@@ -132,7 +132,7 @@ fn trouble_comes_first_in_words_with_what_to_do() {
     };
     assert!(place("What is wrong, and what to do") < place("All names"));
     assert!(
-        place("nobody takes requests for /") < place("All names"),
+        place("no container takes requests for /") < place("All names"),
         "{text}"
     );
     assert!(text.contains("docker logs late"), "{text}");

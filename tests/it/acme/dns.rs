@@ -24,9 +24,10 @@ use super::{
     obtain::{obtaining, ports},
 };
 use crate::support::{
-    knot::{KEY, KEY_NAME, Knot, free_address},
+    knot::{KEY, KEY_NAME, Knot},
     pebble::Behaviour,
     powerdns::{API_KEY, PowerDns},
+    server::free_address,
 };
 
 pub const HOME: &str = "home";
@@ -208,7 +209,7 @@ async fn what_is_wrong_with_key_name_algorithm_zone_or_clock_is_a_sentence_each(
             &above,
             KEY,
             Duration::ZERO,
-            "is not the primary of the zone example: write that one into `server`",
+            "is not the primary of the zone example: write the primary into `server`",
         ),
         (&usual, KEY, hour, "differ by more than 300 s"),
     ] {
@@ -449,7 +450,7 @@ async fn a_look_at_a_table_changes_nothing_and_finds_out_whether_the_key_is_take
             "has another secret for the key quaymaster",
         ),
         (&nobody, KEY, "can't be reached over TCP"),
-        (&usual, "s3cret!", "the key is no base64"),
+        (&usual, "s3cret!", "the key is not base64"),
     ] {
         let looked = responder(&knot, settings, key, clock());
         let told = looked.look_at_table(HOME).await.unwrap_err();

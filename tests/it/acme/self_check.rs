@@ -309,7 +309,7 @@ async fn a_zone_whose_signatures_are_wrong_is_told_from_one_whose_servers_fail()
     for (name, sentence) in [
         (
             "broken.example",
-            "the DNSSEC signatures of its zone are wrong, so that no CA believes what it says: renew them, or take",
+            "the DNSSEC signatures of its zone are wrong, so no CA believes what it says: renew them, or remove",
         ),
         (
             "gone.example",

@@ -100,12 +100,12 @@ fn a_configuration_that_somebody_else_has_broken_blames_nobody_and_what_is_live_
     stack.app("late", &[("host", &late)]);
     let failed = stack.wait_for_event("failed", &proxy);
     assert!(
-        failed.words.contains("what it had before is back"),
+        failed.words.contains("previous files restored"),
         "{}",
         failed.words
     );
     // It is there again and again for a moment, with growing pauses.
-    wait(SOON, "what it had before is back", || {
+    wait(SOON, "previous files restored", || {
         let files = stack.files("edge");
         is_so(files.keys().eq(before.keys()), || format!("{files:?}"))
     });
@@ -182,7 +182,7 @@ fn a_first_process_that_would_swallow_signals_or_die_of_them_gets_none() {
         stack.proxy_with(options, &["sh", "-c", "nginx -g 'daemon off;'"]);
         stack.app("shop", &[("host", &shop), ("tls", "off")]);
         stack.quaymaster(&[]);
-        let told = stack.wait_for_event("complaint", "it can't be told to reload");
+        let told = stack.wait_for_event("complaint", "it can't be reloaded");
         let expected = if init {
             "would end the container"
         } else {
@@ -378,10 +378,10 @@ fn templates_that_nginx_refuses_everywhere_are_held_back_within_seconds_also_ove
     );
     let told = stack.wait_for_event(
         "complaint",
-        "refuses what is made with templates of yours (nginx/site.conf)",
+        "refuses what your templates make (nginx/site.conf)",
     );
     assert!(
-        told.words.contains("those before them stay in use"),
+        told.words.contains("the previous templates stay in use"),
         "{}",
         told.words
     );
@@ -398,7 +398,7 @@ fn templates_that_nginx_refuses_everywhere_are_held_back_within_seconds_also_ove
     ]);
     let explained = explained.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        explained.contains("refuses what is made with templates of yours"),
+        explained.contains("refuses what your templates make"),
         "{explained}"
     );
     assert!(are_served(&hosts));

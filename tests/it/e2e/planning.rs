@@ -61,7 +61,7 @@ fn plan_touches_nothing() {
     let shown = stack.command("state", &[], &["plan"]);
     assert_eq!(
         String::from_utf8_lossy(&shown.stdout),
-        "# nothing to do until what is wrong is mended\n"
+        "# nothing to do until what is wrong is fixed\n"
     );
     assert_eq!((stack.files("state"), stack.hangups()), (files, hangups));
 }

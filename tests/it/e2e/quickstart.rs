@@ -460,7 +460,7 @@ fn the_quickstart_s_sites_are_served_whatever_a_user_s_template_is() {
     let refused =
         "{% if host is startingwith \"static\" %}\n    nosuch_directive on;\n{% endif %}\n";
     quickstart.write_template("that nginx refuses for one site", &edition("two", refused));
-    let is_refused = "refuses what is made with templates of yours";
+    let is_refused = "refuses what your templates make";
     quickstart.wait_for_another("complaint", is_refused, 0);
     assert_eq!(
         [HELLO, STATIC].map(|site| quickstart.edition(site)),
@@ -524,13 +524,13 @@ fn the_quickstart_s_sites_are_served_while_its_proxy_s_own_configuration_is_brok
     );
     let edge = quickstart.volume("edge");
     quickstart.wait_until_nothing_is_left_to_do();
-    let failed = || log::about(&quickstart.log(), "failed", "what it had before is back").len();
+    let failed = || log::about(&quickstart.log(), "failed", "previous files restored").len();
 
     // A file of the user's own beside ours.
     quickstart.notes("breaks own.conf");
     in_volume(&edge, "echo \"$1\" > /at/own.conf", "nosuch_directive on;");
     quickstart.guest("late", &[]);
-    quickstart.wait_for_another("failed", "what it had before is back", 0);
+    quickstart.wait_for_another("failed", "previous files restored", 0);
     quickstart.notes("mends own.conf");
     in_volume(&edge, "echo \"$1\" > /at/own.conf", "# it is empty now");
     quickstart.wait_for_guest("late");
@@ -544,7 +544,7 @@ fn the_quickstart_s_sites_are_served_while_its_proxy_s_own_configuration_is_brok
     quickstart.guest("later", &[]);
     let before = failed();
     quickstart.does(&["start", &quaymaster]);
-    quickstart.wait_for_another("failed", "what it had before is back", before);
+    quickstart.wait_for_another("failed", "previous files restored", before);
     edit("1d");
     quickstart.wait_for_guest("later");
     assert_eq!(

@@ -187,7 +187,7 @@ async fn what_is_no_engine_is_not_understood() {
         let no_http = Fake::start(|_| Reply::raw(b"SSH-2.0-OpenSSH_9.2\r\n"));
         for error in every_error(&no_http).await {
             assert!(
-                error.contains("can't be understood: it is no HTTP"),
+                error.contains("can't be understood: it is not HTTP"),
                 "{error}"
             );
         }

@@ -94,7 +94,7 @@ fn a_command_line_of_docker_pygen_is_taken_whole_and_nothing_is_added_to_what_is
     assert_eq!(String::from_utf8(stdout).unwrap(), "one ");
     for line in [
         "INFO --events is not needed",
-        "WARN --workers: containers of other nodes are not told yet",
+        "WARN --workers: containers of other nodes are not signalled yet",
         "INFO --retries is not needed",
     ] {
         assert!(log.contains(line), "{line}: {log}");

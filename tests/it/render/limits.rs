@@ -101,7 +101,7 @@ fn a_target_that_can_not_be_written_is_told_and_nothing_is_left_beside_it() {
 
     fs::create_dir(&out).unwrap();
     let (code, told) = render(folder.path(), "#new");
-    let problem = "out can't be understood: it is no file; a target is a file of text, or nothing is there yet";
+    let problem = "out can't be understood: it is not a file; a target is a file of text, or nothing is there yet";
     assert!(code == Some(3) && told.contains(problem), "{told}");
     assert_eq!(names(), ["out"]);
     fs::remove_dir(&out).unwrap();

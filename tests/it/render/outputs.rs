@@ -232,7 +232,7 @@ fn a_reader_that_ends_of_an_output_gets_back_what_was_there_before() {
         assert_eq!(outputs.out(), "# one\n");
         outputs.write(&template(&name, "deadly"));
         wait("it ends, and what was there before is back", || {
-            outputs.log().contains("of the new file") && outputs.out() == "# one\n"
+            outputs.log().contains("with the new file") && outputs.out() == "# one\n"
         });
         outputs.wait_for(false);
         // It runs with what it had, and is not told of the same again.
@@ -330,7 +330,7 @@ fn the_outputs_of_the_docs_are_made_where_their_consumers_read_them() {
     });
     let log = || fs::read_to_string(folder.path().join("log")).unwrap();
     wait("nginx has looked at the upstreams, and was told", || {
-        log().contains(&format!("{}: told by SIGHUP", proxy.0))
+        log().contains(&format!("{}: reloaded by SIGHUP", proxy.0))
     });
     let out = || fs::read_to_string(format!("{here}/edge/upstreams.conf")).unwrap();
     let before = out();
@@ -409,7 +409,7 @@ fn on_a_full_disk_the_output_stays_and_that_is_told_until_there_is_room() {
     kill(pid, Signal::SIGHUP).unwrap();
     wait("there is room", || out() == "# two\n");
     wait("that is over", || {
-        log().contains("no longer so: outputs.list: ")
+        log().contains("resolved: outputs.list: ")
     });
 }
 

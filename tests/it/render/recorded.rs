@@ -178,12 +178,12 @@ fn wrong_usage_is_told() {
         (&["--template", "t.tmpl", "--repeat", "3"], "--watch"),
         (
             &["--template", "t.tmpl", "--watch", "--repeat", "soon"],
-            "that is no length of time",
+            "that is not a length of time",
         ),
-        (&["--template", "http://"], "is no URL"),
+        (&["--template", "http://"], "is not a URL"),
         (
             &["--template", "t.tmpl", "--signal", "nginx", "HUPP"],
-            r#""HUPP" is no signal"#,
+            r#""HUPP" is not a signal"#,
         ),
         (
             &[

@@ -219,7 +219,7 @@ fn what_is_wrong_with_a_url_is_told_and_the_file_stays() {
     let (code, out, told) = render(folder.path(), &["--template", "http://"]);
     assert_eq!((code, out.as_str()), (Some(2), "before"));
     assert!(
-        told.contains("must stand behind a --template") || told.contains("is no URL"),
+        told.contains("must stand behind a --template") || told.contains("is not a URL"),
         "{told}"
     );
 }

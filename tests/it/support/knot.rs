@@ -1,15 +1,10 @@
 //! A real DNS server on loopback that takes signed updates: Debian's Knot, ended when dropped.
 
-use std::{
-    fmt::Write,
-    fs::{self, File},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fmt::Write, fs, net::SocketAddr, process::Command};
 
 use tempfile::TempDir;
+
+use super::server::{Server, command, free_address, listens, started};
 
 /// The server's name for its key, and the key.
 pub const KEY_NAME: &str = "quaymaster";
@@ -19,15 +14,8 @@ pub const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wE=";
 pub struct Knot {
     /// Where it is asked, over UDP and TCP.
     pub at: SocketAddr,
+    _server: Server,
     _folder: TempDir,
-    running: Child,
-}
-
-impl Drop for Knot {
-    fn drop(&mut self) {
-        let _ = self.running.kill();
-        let _ = self.running.wait();
-    }
 }
 
 impl Knot {
@@ -43,10 +31,10 @@ impl Knot {
     }
 
     fn start_with(zones: &[(&str, &str)], more: &str) -> Self {
-        // A port that was free when asked may be another's by the time it is used.
-        (0..5)
-            .find_map(|_| Self::try_start(free_address()?, ("ns1", "127.0.0.1"), zones, more))
-            .expect("Knot starts within five tries")
+        let own = ("ns1", "127.0.0.1");
+        started("Knot", || {
+            Self::try_start(free_address()?, own, zones, more)
+        })
     }
 
     /// Starts one at this address, with this server and its address for each zone's own.
@@ -54,10 +42,6 @@ impl Knot {
         Self::try_start(at, ns, zones, "").expect("Knot starts there")
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the DNS server of the tests is a process of its own"
-    )]
     fn try_start(
         at: SocketAddr,
         (ns, ns_at): (&str, &str),
@@ -86,58 +70,34 @@ impl Knot {
         }
         let file = folder.path().join("knot.conf");
         fs::write(&file, config).unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
-        let running = Command::new("knotd")
-            .arg("-c")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("knotd of the package knot");
-        let mut knot = Self {
+        let mut knot = command("knotd", &folder.path().join("log"));
+        let answers = || listens(at) && !records(at, zones[0].0, "SOA").is_empty();
+        Some(Self {
             at,
+            _server: Server::start(knot.arg("-c").arg(&file), answers)?,
             _folder: folder,
-            running,
-        };
-        knot.answers(zones[0].0).then_some(knot)
-    }
-
-    /// Waits until a zone is served; not where the server ends instead.
-    fn answers(&mut self, zone: &str) -> bool {
-        loop {
-            let connected = TcpStream::connect(self.at).is_ok();
-            match self.running.try_wait() {
-                Ok(None) if connected && !self.asked(zone, "SOA").is_empty() => return true,
-                Ok(None) => thread::sleep(Duration::from_millis(10)),
-                _ => return false,
-            }
-        }
+        })
     }
 
     /// The records of a name, as zone files have their data.
-    #[expect(clippy::disallowed_methods, reason = "Knot's own client is asked")]
     pub fn asked(&self, name: &str, kind: &str) -> Vec<String> {
-        let asked = Command::new("kdig")
-            .arg(format!("@{}", self.at.ip()))
-            .args(["-p", &self.at.port().to_string(), "+short", "+tcp"])
-            .args([name, kind])
-            .output()
-            .expect("kdig of the package knot-dnsutils");
-        let text = String::from_utf8(asked.stdout).unwrap();
-        let mut lines: Vec<_> = text
-            .lines()
-            .map(|line| line.trim_end().to_owned())
-            .collect();
-        lines.sort();
-        lines
+        records(self.at, name, kind)
     }
 }
 
-/// An address that is free for both UDP and TCP when asked.
-pub fn free_address() -> Option<SocketAddr> {
-    let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
-    let at = tcp.local_addr().ok()?;
-    UdpSocket::bind(at).ok()?;
-    Some(at)
+#[expect(clippy::disallowed_methods, reason = "Knot's own client is asked")]
+fn records(at: SocketAddr, name: &str, kind: &str) -> Vec<String> {
+    let asked = Command::new("kdig")
+        .arg(format!("@{}", at.ip()))
+        .args(["-p", &at.port().to_string(), "+short", "+tcp"])
+        .args([name, kind])
+        .output()
+        .expect("kdig of the package knot-dnsutils");
+    let text = String::from_utf8(asked.stdout).unwrap();
+    let mut lines: Vec<_> = text
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    lines.sort();
+    lines
 }

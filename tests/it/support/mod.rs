@@ -11,4 +11,5 @@ pub mod knot;
 pub mod pebble;
 pub mod powerdns;
 pub mod program;
+pub mod server;
 pub mod unbound;

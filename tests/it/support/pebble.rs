@@ -3,15 +3,14 @@
 //! Keep at most 4 orders in flight: Pebble deadlocks under more.
 
 use std::{
-    fs::{self, File},
-    net::{SocketAddr, TcpListener, TcpStream},
+    fs,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use tempfile::TempDir;
+
+use super::server::{Server, command, listens, started};
 
 /// The behaviour of Pebble.
 #[derive(Clone, Copy)]
@@ -47,32 +46,6 @@ impl Default for Behaviour {
     }
 }
 
-/// Ends its process when dropped.
-struct Running(Child);
-
-impl Running {
-    /// Waits until it listens; `None` when it ends instead, or takes longer than 5 s.
-    fn listening_at(mut self, at: SocketAddr) -> Option<Self> {
-        for _ in 0..500 {
-            let connected = TcpStream::connect(at).is_ok();
-            match self.0.try_wait() {
-                // Asked after the connection, so that another process at this port is not taken for it.
-                Ok(None) if connected => return Some(self),
-                Ok(None) => thread::sleep(Duration::from_millis(10)),
-                _ => return None,
-            }
-        }
-        None
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Pebble and its DNS server.
 pub struct Pebble {
     folder: TempDir,
@@ -81,8 +54,8 @@ pub struct Pebble {
     acme: SocketAddr,
     dns: SocketAddr,
     dns_management: SocketAddr,
-    pebble: Option<Running>,
-    _dns: Running,
+    pebble: Option<Server>,
+    _dns: Server,
 }
 
 /// A name that Pebble will not issue for.
@@ -91,10 +64,7 @@ pub const BLOCKED: &str = "blocked.example";
 impl Pebble {
     /// Starts both and waits until they answer. Names are looked for at 127.0.0.1, tokens at port `http` there.
     pub fn start(http: u16, behaviour: Behaviour) -> Self {
-        // A port that was free when asked may be another's by the time it is used.
-        (0..5)
-            .find_map(|_| Self::try_start(http, behaviour))
-            .expect("Pebble starts within five tries")
+        started("Pebble", || Self::try_start(http, behaviour))
     }
 
     fn try_start(http: u16, behaviour: Behaviour) -> Option<Self> {
@@ -113,7 +83,8 @@ impl Pebble {
             EXTERNAL.1,
         );
         fs::write(folder.path().join("pebble.json"), config).unwrap();
-        let server = command("pebble-challtestsrv", &folder.path().join("dns.log"))
+        let mut server = command("pebble-challtestsrv", &folder.path().join("dns.log"));
+        let server = server
             .args([
                 "-http01",
                 "",
@@ -131,10 +102,8 @@ impl Pebble {
                 &dns.to_string(),
                 "-management",
                 &dns_management.to_string(),
-            ])
-            .spawn()
-            .expect("Debian's package pebble has pebble-challtestsrv");
-        let dns_server = Running(server).listening_at(dns_management)?;
+            ]);
+        let dns_server = Server::start(server, || listens(dns_management))?;
         let mut started = Self {
             folder,
             behaviour,
@@ -156,8 +125,9 @@ impl Pebble {
         assert!(self.pebble.is_some(), "{}", self.log());
     }
 
-    fn run(&self) -> Option<Running> {
-        let pebble = command("pebble", &self.log_path())
+    fn run(&self) -> Option<Server> {
+        let mut pebble = command("pebble", &self.log_path());
+        let pebble = pebble
             .env("PEBBLE_VA_NOSLEEP", "1")
             // It takes a lock for reading twice, and whoever wants it for writing in between locks all out for ever; one
             // thread of Go's leaves hardly a chance for that. <https://github.com/letsencrypt/pebble/issues/554>
@@ -176,10 +146,8 @@ impl Pebble {
             )
             .arg("-config")
             .arg(self.folder.path().join("pebble.json"))
-            .args(["-dnsserver", &self.dns.to_string()])
-            .spawn()
-            .expect("Debian's package pebble is installed");
-        Running(pebble).listening_at(self.acme)
+            .args(["-dnsserver", &self.dns.to_string()]);
+        Server::start(pebble, || listens(self.acme))
     }
 
     /// The URL of its directory.
@@ -235,20 +203,6 @@ impl Pebble {
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("pebble.log")
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the CA of the tests is a process of its own"
-)]
-fn command(program: &str, log: &Path) -> Command {
-    let log = File::options().create(true).append(true).open(log).unwrap();
-    let mut command = Command::new(program);
-    command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log);
-    command
 }
 
 /// Free when asked; all are held until the last is known, so that they differ.

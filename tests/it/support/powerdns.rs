@@ -6,16 +6,14 @@
 
 use std::{
     fs::File,
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
+    process::{Command, Stdio},
 };
 
 use tempfile::TempDir;
 
-use super::knot::free_address;
+use super::server::{Server, command, free_address, listens, started};
 
 /// Key that the API takes.
 pub const API_KEY: &str = "3f0c-of-this-test";
@@ -29,24 +27,14 @@ pub struct PowerDns {
     pub at: SocketAddr,
     /// URL of its API.
     pub url: String,
+    _server: Server,
     _folder: TempDir,
-    running: Child,
-}
-
-impl Drop for PowerDns {
-    fn drop(&mut self) {
-        let _ = self.running.kill();
-        let _ = self.running.wait();
-    }
 }
 
 impl PowerDns {
     /// Starts a server of this zone, and waits until it answers.
     pub fn start(zone: &str) -> Self {
-        // A port that was free when asked may be another's by the time it is used.
-        (0..5)
-            .find_map(|_| Self::try_start(zone))
-            .expect("PowerDNS starts within five tries")
+        started("PowerDNS", || Self::try_start(zone))
     }
 
     fn try_start(zone: &str) -> Option<Self> {
@@ -75,33 +63,14 @@ impl PowerDns {
         assert!(made.expect("the package sqlite3").success());
         tool(path, &["create-zone", zone, &format!("ns1.{zone}")]);
         tool(path, &["add-record", zone, "ns1", "A", "127.0.0.1"]);
-        let log = File::create(path.join("log")).unwrap();
-        let running = Command::new("pdns_server")
-            .arg(format!("--config-dir={}", path.display()))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("pdns_server of the package pdns-server");
-        let mut server = Self {
+        let mut server = command("pdns_server", &path.join("log"));
+        let server = server.arg(format!("--config-dir={}", path.display()));
+        Some(Self {
             at,
             url: format!("http://{web}"),
+            _server: Server::start(server, || listens(at) && listens(web))?,
             _folder: folder,
-            running,
-        };
-        server.listens(web).then_some(server)
-    }
-
-    /// Waits until both can be connected to; not where the server ends instead.
-    fn listens(&mut self, web: SocketAddr) -> bool {
-        loop {
-            let connect = |at| TcpStream::connect(at).is_ok();
-            match self.running.try_wait() {
-                Ok(None) if connect(self.at) && connect(web) => return true,
-                Ok(None) => thread::sleep(Duration::from_millis(10)),
-                _ => return false,
-            }
-        }
+        })
     }
 }
 

@@ -63,6 +63,9 @@ async fn what_happens_to_a_name_is_kept_over_starts_and_a_rest_writes_nothing() 
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
+        // Nobody can look at the proxy from here, which its deployment ends with.
+        let is_deployed = || fs::read_to_string(&file).unwrap().contains("\"unproven\"");
+        program.until("it is deployed to", is_deployed).await;
         let before = lines();
         world.look(&program).await;
         assert_eq!(lines(), before);

@@ -110,7 +110,7 @@ async fn what_is_wrong_is_told_once_and_its_end_though_the_receiver_hangs_and_th
             (&json!(true), &first[0]["matter"])
         );
         let over = over["text"].as_str().unwrap();
-        assert!(over.starts_with("no longer so: container odd"), "{over}");
+        assert!(over.starts_with("resolved: container odd"), "{over}");
         let asked = sent.lock().unwrap();
         assert_eq!(
             (asked[2].line().as_str(), asked[2].header("x-key")),

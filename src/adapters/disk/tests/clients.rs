@@ -248,7 +248,7 @@ fn a_bad_certificate_of_a_client_spoils_only_itself_and_is_refused_at_once() {
         ("mixed", "belongs to another certificate"),
         ("out", "a link leads out of"),
         ("pipe", "it is a named pipe"),
-        ("socket", "it is no file"),
+        ("socket", "it is not a file"),
         ("turns", "it is a link that leads to itself"),
     ];
     let (good, bad): (Vec<_>, Vec<_>) = read(folder).into_iter().partition(|(_, it)| it.is_ok());

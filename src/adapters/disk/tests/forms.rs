@@ -395,7 +395,7 @@ fn a_key_is_told_by_its_content_and_opened_by_the_password_beside_it() {
             "DEK-Info",
             form("DEK-Info"),
             Some("quay"),
-            "(DEK-Info), which is weak; write it anew with `openssl pkcs8 -topk8",
+            "(DEK-Info), which is weak; convert it with `openssl pkcs8 -topk8",
         ),
     ] {
         for file in ["privkey.pem", "server.key"] {
@@ -536,7 +536,7 @@ const BROKEN: &[Broken] = &[
     (
         "DER under a PEM name",
         |folder, set| pair(folder, der(&set.leaf), &set.key),
-        "it is DER, not PEM; write it anew with `openssl x509 -inform DER",
+        "it is DER, not PEM; convert it with `openssl x509 -inform DER",
     ),
     (
         "DER under another name",
@@ -544,7 +544,7 @@ const BROKEN: &[Broken] = &[
             fs::write(folder.join("own.der"), der(&set.leaf)).expect("it is written");
             fs::write(folder.join("server.key"), &set.key).expect("it is written");
         },
-        "own.der can't be understood: it is DER, not PEM; write it anew with `openssl x509 -inform DER",
+        "own.der can't be understood: it is DER, not PEM; convert it with `openssl x509 -inform DER",
     ),
     (
         "a key in DER",
@@ -552,7 +552,7 @@ const BROKEN: &[Broken] = &[
             let key = PrivateKeyDer::from_pem_slice(set.key.as_bytes()).expect("a key");
             pair(folder, &set.leaf, key.secret_der());
         },
-        "it is DER, not PEM; write it anew with `openssl pkey -inform DER",
+        "it is DER, not PEM; convert it with `openssl pkey -inform DER",
     ),
     (
         "PKCS #7",
@@ -571,7 +571,7 @@ const BROKEN: &[Broken] = &[
             let bytes = include_bytes!("../../../../tests/recorded/certificates/own.p12");
             fs::write(folder.join("own.p12"), bytes).expect("it is written");
         },
-        "own.p12 can't be understood: it is PKCS #12, not PEM; write it anew with `openssl pkcs12 -in OLD -nodes",
+        "own.p12 can't be understood: it is PKCS #12, not PEM; convert it with `openssl pkcs12 -in OLD -nodes",
     ),
     (
         "UTF-16",
@@ -651,7 +651,7 @@ const BROKEN: &[Broken] = &[
         |folder, _| {
             drop(UnixListener::bind(folder.join("server.pem")).expect("a socket"));
         },
-        "server.pem can't be understood: it is no file",
+        "server.pem can't be understood: it is not a file",
     ),
     (
         "a gigabyte",
@@ -728,7 +728,7 @@ const BROKEN: &[Broken] = &[
             pair(folder, &set.leaf, &set.key);
             fs::write(folder.join("password"), [0xff, 0xfe]).expect("it is written");
         },
-        "password can't be understood: it is no text",
+        "password can't be understood: it is not text",
     ),
 ];
 

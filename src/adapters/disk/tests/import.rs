@@ -198,7 +198,7 @@ fn what_is_no_file_is_refused_at_once_and_what_is_large_before_it_is_read() {
         ),
         (&link, "it is a link to"),
         (&none, "there is no such file"),
-        (Path::new("/dev/zero"), "it is no file"),
+        (Path::new("/dev/zero"), "it is not a file"),
         (
             folder.path(),
             "there is neither a certificate nor a private key in it",

@@ -222,7 +222,7 @@ fn each_file_that_can_not_be_used_has_a_sentence_of_its_own() {
         (
             "a letter lost",
             files_of(chain.replacen("\nMII", "\nMI", 1), key),
-            "fullchain.pem can't be understood: its CERTIFICATE that begins in line 1 is no Base64",
+            "fullchain.pem can't be understood: its CERTIFICATE that begins in line 1 is not Base64",
         ),
         (
             "RSA 1024",

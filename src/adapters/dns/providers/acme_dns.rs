@@ -45,8 +45,8 @@ impl RecordGate for AcmeDnsGate {
         let at = shown(&place.name);
         if at.split('.').next() != Some(self.subdomain.as_str()) {
             return Err(format!(
-                "the record's place is {at}, and our name at {} begins with {}: let a CNAME record lead from _acme-challenge.NAME \
-                 to that one",
+                "the record belongs at {at}, but the name at {} begins with {}: let a CNAME record lead from \
+                 _acme-challenge.NAME to that name",
                 self.api.who(),
                 self.subdomain
             )

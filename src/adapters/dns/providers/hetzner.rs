@@ -30,8 +30,8 @@ impl HetznerGate {
     /// When the settings can't be used.
     pub(in crate::adapters::dns) fn new(parts: GateParts<'_>) -> Result<Self, String> {
         let credentials = Credentials::Header(AUTHORIZATION, "Bearer ");
-        let right = "make a token in the Cloud console, in the project that has the zone, that may read and write, and copy it \
-                     whole; those of the older DNS console are not taken";
+        let right = "make a token in the Cloud console, in the project that has the zone, that may read and write, and \
+                     copy it whole; tokens of the older DNS console are not accepted";
         Ok(Self(Api::new(parts, &credentials, right)?))
     }
 

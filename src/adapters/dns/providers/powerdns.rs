@@ -135,7 +135,7 @@ impl RecordGate for PowerDnsGate {
                 self.api.who()
             )),
             _ => Err(format!(
-                "{} is no PowerDNS Authoritative Server: write the address of its `webserver` into `url`",
+                "{} is not a PowerDNS Authoritative Server: write the address of its `webserver` into `url`",
                 self.api.who()
             )
             .into()),

@@ -672,7 +672,7 @@ async fn acme_dns_takes_a_text_for_the_subdomain_that_is_ours_and_the_cname_reco
         .add(&ours(), &TxtProof::of_value("one"))
         .await
         .expect_err("it leads elsewhere");
-    let expected = "the record's place is _acme-challenge.shop.example, and our name at acme-dns (";
+    let expected = "the record belongs at _acme-challenge.shop.example, but the name at acme-dns (";
     assert!(told.problem.contains(expected), "{told:?}");
     let stranger = DnsSettings {
         username: Some("them".to_owned()),

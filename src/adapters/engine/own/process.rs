@@ -94,33 +94,22 @@ impl OwnProcess {
 
     /// All candidates, the surest first.
     pub(super) fn candidates(&self, setting: Option<&str>) -> Vec<OwnHint> {
-        let by_setting = setting.map(|word| (word.to_owned(), Clue::Setting));
-        // Inside of nested engines the last id is the innermost container.
-        let lines = self.cgroup.lines().chain(self.cpuset.lines());
-        let by_cgroup = lines
-            .filter_map(|line| ids(line).last())
-            .map(|id| (id.to_owned(), Clue::Cgroup));
-        let roots = self
-            .mountinfo
-            .lines()
-            .filter_map(|line| fields(line))
-            .map(|(root, _)| root);
-        let by_mountinfo = roots
-            .filter_map(engines_file)
-            .map(|id| (id.to_owned(), Clue::Mountinfo));
-        let by_hostname = Some((self.hostname.trim().to_owned(), Clue::Hostname));
-
-        let mut candidates: Vec<OwnHint> = Vec::new();
-        for (word, clue) in by_setting
-            .into_iter()
-            .chain(by_cgroup)
-            .chain(by_mountinfo)
-            .chain(by_hostname)
-        {
-            if !word.is_empty() && candidates.iter().all(|known| known.word != word) {
-                candidates.push(OwnHint { word, clue });
+        let mut candidates = Vec::new();
+        if let Some(word) = setting {
+            add(&mut candidates, word, Clue::Setting);
+        }
+        for line in self.cgroup.lines().chain(self.cpuset.lines()) {
+            // Inside of nested engines the last id is the innermost container.
+            if let Some(id) = ids(line).last() {
+                add(&mut candidates, id, Clue::Cgroup);
             }
         }
+        for (root, _) in self.mountinfo.lines().filter_map(fields) {
+            if let Some(id) = engines_file(root) {
+                add(&mut candidates, id, Clue::Mountinfo);
+            }
+        }
+        add(&mut candidates, self.hostname.trim(), Clue::Hostname);
         candidates
     }
 
@@ -139,6 +128,14 @@ impl OwnProcess {
             .filter_map(fields)
             .map(|(root, point)| (unescape(point), unescape(root)))
             .collect()
+    }
+}
+
+/// Adds a candidate that is not known yet.
+fn add(candidates: &mut Vec<OwnHint>, word: &str, clue: Clue) {
+    if !word.is_empty() && candidates.iter().all(|known| known.word != word) {
+        let word = word.to_owned();
+        candidates.push(OwnHint { word, clue });
     }
 }
 

@@ -251,7 +251,7 @@ fn int(value: &Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let base = given.number("base")?.unwrap_or(10);
     given.end()?;
     if value.is_undefined() {
-        return Err(refusal("what is undefined is no number"));
+        return Err(refusal("an undefined value is not a number"));
     }
     let Some(text) = value.as_str() else {
         let whole = value.as_i64().map(Value::from);
