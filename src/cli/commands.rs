@@ -49,8 +49,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "plan",
         about: "Show what would be done and why, without doing it. Exits with 3 when something is wrong or can't be \
                 followed. `--from FILE` (or `-`): read the output of `docker inspect` instead of asking an engine. \
-                There, `self` names the container that quaymaster is to run in; without `self`, it is to run on the host \
-                itself. The folders of the settings are read, too",
+                There, `self` names quaymaster's container, else it runs on the host. Reads the settings' folders, too",
         examples: &[
             (
                 "docker exec NAME /quaymaster plan",
@@ -375,11 +374,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "records",
         about: "Print DNS records for names, to be pasted into a zone file: the CNAME record that leads from where a CA \
                 looks to a zone that quaymaster can change, the TXT records that orders wait for, and the CAA records \
-                that let only this account obtain certificates, by its method. If a CA says that it accepts standing \
-                proofs (dns-persist-01), their records follow as comments: other programs may use them with this account. \
-                `--format json` for programs. `--try`: for each table [dns.NAME], or the one that the setting dns chooses, \
-                set a TXT record, look for it at the servers of its zone for up to two minutes, and remove it, after \
-                Ctrl-C too; exits with 3 when one of them can't do that. No engine is needed",
+                that let only this account obtain certificates, by its method; for a CA that accepts standing proofs \
+                (dns-persist-01), their records, as comments. `--format json` for programs. `--try`: for each table \
+                [dns.NAME], or the one that the setting dns chooses, set a TXT record, look for it for up to two minutes, \
+                and remove it; exits with 3 when one of them can't do that. No engine is needed",
         examples: &[
             (
                 "docker exec NAME /quaymaster records shop.example '*.shop.example'",

@@ -1,5 +1,4 @@
-//! The tables that people look things up in, made from the rows that the program goes by: for the command
-//! `reference`, and for the pages in `docs`.
+//! The tables that people look things up in, made of the program's rows: for the command `reference` and the pages in `docs`.
 
 use std::fmt::Write;
 

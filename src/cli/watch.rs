@@ -12,7 +12,7 @@ use crate::{
         engine::{DockerEngine, OwnContainer},
     },
     ports::EngineError,
-    report::{Event, chain, report},
+    report::{EngineReport, Event, chain, report},
 };
 
 /// Time between two looks of a second process for the end of the first.
@@ -96,11 +96,11 @@ pub(super) async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<OwnC
         match setup::own(call, engine).await {
             Ok(own) => return Ok(own),
             Err(error @ EngineError::Address(_)) => return Err(error.into()),
-            Err(error) => report(&Event::EngineLost {
+            Err(error) => report(&Event::Engine(EngineReport::Lost {
                 engine: None,
                 problem: chain(&error),
                 again_in: pause,
-            }),
+            })),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -1,14 +1,22 @@
-//! The engines that have a name: what is known of them while they are away, and over a restart.
+//! The engines: how each is followed, and what is known of those that have a name while they are away, and over a restart.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    time::Duration,
 };
 
+use async_trait::async_trait;
+use futures_util::future;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{Daemon, Loop};
 use crate::{
-    observe::{Bearer, Snapshot},
-    ports::{DiskError, Records},
-    values::{ContainerName, EngineName, KeyedTable},
+    observe::{Bearer, EngineEvent, Snapshot},
+    ports::{Clock, DiskError, Engine, EngineError, Records, Remark},
+    report::{EngineReport, Event, chain, report},
+    values::{ContainerId, ContainerName, EngineName, KeyedTable},
+    watching::{self, EngineUpdate, Watched},
 };
 
 /// The engines that have a name. What one of them said counts until it says something else: its containers run on while it
@@ -92,6 +100,161 @@ impl Engines {
             self.kept = snapshot.bearers.clone();
         }
         Some(kept)
+    }
+}
+
+/// One of the engines of a daemon, as it is followed.
+pub(crate) struct FollowedEngine {
+    pub daemon: Rc<Daemon>,
+    /// Its name, where it has one.
+    pub engine: Option<EngineName>,
+}
+
+#[async_trait(?Send)]
+impl Watched for FollowedEngine {
+    type Fact = Bearer;
+
+    fn engine(&self) -> &dyn Engine {
+        let ports = &self.daemon.ports;
+        let other = self
+            .engine
+            .as_ref()
+            .and_then(|name| ports.other_engines.get(name));
+        &**other.unwrap_or(&ports.engine)
+    }
+
+    fn name(&self) -> Option<&EngineName> {
+        self.engine.as_ref()
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.daemon.ports.clock
+    }
+
+    fn id(fact: &Bearer) -> &ContainerId {
+        &fact.id
+    }
+
+    fn joins(fact: &Bearer) -> Option<&ContainerId> {
+        fact.joins.as_ref().map(|joins| &joins.id)
+    }
+
+    fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
+        let interest = self.daemon.interest();
+        known.contains(&event.container) || interest.may_be_in(event.labels.keys())
+    }
+
+    async fn look(&self) -> Result<(Vec<Bearer>, Option<Bearer>), EngineError> {
+        match self.engine {
+            None => self.daemon.look().await,
+            Some(_) => Ok((self.engine().bearers(&self.daemon.interest()).await?, None)),
+        }
+    }
+
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Bearer>, EngineError> {
+        let interest = self.daemon.interest();
+        self.engine().bearer(container.as_str(), &interest).await
+    }
+}
+
+impl Loop {
+    /// Follows all engines, each by itself, for ever.
+    pub(super) fn follow_engines(
+        &self,
+        seen: &UnboundedSender<EngineUpdate>,
+    ) -> impl Future<Output = Vec<()>> + use<> {
+        let mut each = Vec::new();
+        for (engine, look_again) in &self.look_again {
+            let watched = FollowedEngine {
+                daemon: Rc::clone(&self.daemon),
+                engine: engine.clone(),
+            };
+            let look_again = Rc::clone(look_again);
+            each.push(watching::watch(Rc::new(watched), look_again, seen.clone()));
+        }
+        future::join_all(each)
+    }
+
+    /// Looks once at the engines that have a name.
+    pub(super) async fn look_elsewhere(&mut self) {
+        for (engine, looked) in self.daemon.look_elsewhere().await {
+            self.take(match looked {
+                Ok(containers) => EngineUpdate::All {
+                    engine: Some(engine),
+                    containers,
+                    own: None,
+                    gap: false,
+                },
+                Err(error) => EngineUpdate::Lost {
+                    engine: Some(engine),
+                    error,
+                    again_in: Duration::ZERO,
+                },
+            });
+        }
+    }
+
+    /// Has everything looked at again.
+    pub(super) fn look_at_all_again(&self) {
+        self.look_again.values().for_each(|each| each.notify_one());
+    }
+
+    /// Takes over what the engine says.
+    pub(super) fn take(&mut self, seen: EngineUpdate) {
+        match seen {
+            EngineUpdate::All {
+                engine,
+                containers,
+                own,
+                gap,
+            } => {
+                report(&Event::Engine(EngineReport::Seen {
+                    engine: engine.clone(),
+                    containers: containers.len(),
+                }));
+                let now = self.daemon.ports.clock.now();
+                self.tally.borrow_mut().note_engine(engine.as_ref(), None);
+                let list = (engine.as_ref(), containers);
+                self.facts.replace(list, own, gap, now);
+                self.facts.look_at_disk(&self.daemon.ports);
+                self.templates.look();
+                self.facts.looked = now;
+                self.looks += 1;
+                self.tell_exposed();
+                self.forget_plan();
+            }
+            EngineUpdate::One {
+                id,
+                container,
+                action,
+            } => {
+                let now = self.daemon.ports.clock.now();
+                if self.facts.refresh(&id, container, action, now) {
+                    self.forget_plan();
+                }
+            }
+            EngineUpdate::Unreadable(error) => report(&Event::Met(Remark::ContainerLeftOut {
+                problem: chain(&error),
+            })),
+            EngineUpdate::Lost {
+                engine,
+                error,
+                again_in,
+            } => {
+                let problem = chain(&error);
+                let noted = Some(problem.clone());
+                self.tally.borrow_mut().note_engine(engine.as_ref(), noted);
+                if let Some(engine) = engine.clone() {
+                    self.facts.elsewhere.is_lost(engine, problem.clone());
+                    self.rests_until = None;
+                }
+                report(&Event::Engine(EngineReport::Lost {
+                    engine,
+                    problem,
+                    again_in,
+                }));
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use std::{
     cell::RefCell, collections::BTreeMap, convert::Infallible, iter, rc::Rc, time::Duration,
 };
 
-use futures_util::{StreamExt, future};
+use futures_util::StreamExt;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -39,10 +39,10 @@ use crate::{
     generate,
     observe::{Forget, Subject},
     plan::{self, Action, Planner, steps},
-    ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
+    ports::{DiskError, EngineError, Ports, TemplateFiles},
     report::{Event, Listening, Tally, chain, listen, report},
     values::{CertificateName, ContainerId, EngineName, Timestamp},
-    watching::{self, EngineUpdate, changes},
+    watching::{EngineUpdate, changes},
 };
 
 pub use notifying::{Notifying, Receiver};
@@ -51,10 +51,11 @@ pub use pages::{LoopPages, Questions};
 pub use recording::Recording;
 pub use survey::{ForeseeError, Survey};
 
+#[cfg(test)]
+pub(crate) use engines::FollowedEngine;
 use facts::Facts;
 use left_records::LeftRecords;
 use renewals::{RenewalReads, RenewalReport};
-pub(crate) use survey::FollowedEngine;
 use telling::{Told, report_failure, why};
 use templates::InUse;
 use time_of_day::TimeOfDay;
@@ -162,14 +163,7 @@ impl Daemon {
         let mut questions = self.questions.begin();
         let mut certificate_changes = changes(Some(self.ports.issuing.certificates.changes()));
         let mut turning = Loop::new(self);
-        let each = turning.look_again.iter().map(|(engine, look_again)| {
-            let watched = FollowedEngine {
-                daemon: Rc::clone(&turning.daemon),
-                engine: engine.clone(),
-            };
-            watching::watch(Rc::new(watched), Rc::clone(look_again), sender.clone())
-        });
-        let watching = future::join_all(each);
+        let watching = turning.follow_engines(&sender);
         let board = Rc::clone(&turning.daemon.outputs.board);
         let (hangup_outputs, output_hangups) = mpsc::unbounded_channel();
         let outputs =
@@ -296,21 +290,7 @@ impl Loop {
             own,
             gap: false,
         });
-        for (engine, looked) in self.daemon.look_elsewhere().await {
-            self.take(match looked {
-                Ok(containers) => EngineUpdate::All {
-                    engine: Some(engine),
-                    containers,
-                    own: None,
-                    gap: false,
-                },
-                Err(error) => EngineUpdate::Lost {
-                    engine: Some(engine),
-                    error,
-                    again_in: Duration::ZERO,
-                },
-            });
-        }
+        self.look_elsewhere().await;
         loop {
             self.turn();
             self.leave_document();
@@ -337,11 +317,6 @@ impl Loop {
         let mut attempts = observed.attempts.iter();
         attempts.any(|(subject, attempt)| plan::is_failure(subject, attempt, desired))
             || plan::is_held_up(desired, observed, now)
-    }
-
-    /// Has everything looked at again.
-    fn look_at_all_again(&self) {
-        self.look_again.values().for_each(|each| each.notify_one());
     }
 
     /// Ends what is under way, in good order: what is done by now counts, and a try that is broken off is none that
@@ -387,64 +362,6 @@ impl Loop {
     /// The containers have changed.
     fn forget_plan(&mut self) {
         (self.desired, self.rests_until) = (None, None);
-    }
-
-    /// Takes over what the engine says.
-    fn take(&mut self, seen: EngineUpdate) {
-        match seen {
-            EngineUpdate::All {
-                engine,
-                containers,
-                own,
-                gap,
-            } => {
-                report(&Event::EngineSeen {
-                    engine: engine.clone(),
-                    containers: containers.len(),
-                });
-                let now = self.daemon.ports.clock.now();
-                self.tally.borrow_mut().note_engine(engine.as_ref(), None);
-                let list = (engine.as_ref(), containers);
-                self.facts.replace(list, own, gap, now);
-                self.facts.look_at_disk(&self.daemon.ports);
-                self.templates.look();
-                self.facts.looked = now;
-                self.looks += 1;
-                self.tell_exposed();
-                self.forget_plan();
-            }
-            EngineUpdate::One {
-                id,
-                container,
-                action,
-            } => {
-                let now = self.daemon.ports.clock.now();
-                if self.facts.refresh(&id, container, action, now) {
-                    self.forget_plan();
-                }
-            }
-            EngineUpdate::Unreadable(error) => report(&Event::Met(Remark::ContainerLeftOut {
-                problem: chain(&error),
-            })),
-            EngineUpdate::Lost {
-                engine,
-                error,
-                again_in,
-            } => {
-                let problem = chain(&error);
-                let noted = Some(problem.clone());
-                self.tally.borrow_mut().note_engine(engine.as_ref(), noted);
-                if let Some(engine) = engine.clone() {
-                    self.facts.elsewhere.is_lost(engine, problem.clone());
-                    self.rests_until = None;
-                }
-                report(&Event::EngineLost {
-                    engine,
-                    problem,
-                    again_in,
-                });
-            }
-        }
     }
 
     /// Takes over what the watcher of `provided/` and `live/` says.

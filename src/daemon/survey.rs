@@ -1,6 +1,5 @@
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
-use async_trait::async_trait;
 use futures_util::future;
 
 use super::{
@@ -10,68 +9,13 @@ use super::{
 };
 use crate::{
     desire::{Complaint, Desired, desire, named},
-    observe::{Bearer, EngineEvent, Interest, Observed, Snapshot, Wait},
+    observe::{Bearer, Interest, Observed, Snapshot, Wait},
     plan::{self, Plan},
-    ports::{Clock, DiskError, Engine, EngineError},
+    ports::{DiskError, EngineError},
     render::Templates,
     report::{Status, chain},
-    values::{ContainerId, EngineName, Timestamp},
-    watching::Watched,
+    values::{EngineName, Timestamp},
 };
-
-/// One of the engines of a daemon, as it is followed.
-pub(crate) struct FollowedEngine {
-    pub daemon: Rc<Daemon>,
-    /// Its name, where it has one.
-    pub engine: Option<EngineName>,
-}
-
-#[async_trait(?Send)]
-impl Watched for FollowedEngine {
-    type Fact = Bearer;
-
-    fn engine(&self) -> &dyn Engine {
-        let ports = &self.daemon.ports;
-        let other = self
-            .engine
-            .as_ref()
-            .and_then(|name| ports.other_engines.get(name));
-        &**other.unwrap_or(&ports.engine)
-    }
-
-    fn name(&self) -> Option<&EngineName> {
-        self.engine.as_ref()
-    }
-
-    fn clock(&self) -> &dyn Clock {
-        &*self.daemon.ports.clock
-    }
-
-    fn id(fact: &Bearer) -> &ContainerId {
-        &fact.id
-    }
-
-    fn joins(fact: &Bearer) -> Option<&ContainerId> {
-        fact.joins.as_ref().map(|joins| &joins.id)
-    }
-
-    fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
-        let interest = self.daemon.interest();
-        known.contains(&event.container) || interest.may_be_in(event.labels.keys())
-    }
-
-    async fn look(&self) -> Result<(Vec<Bearer>, Option<Bearer>), EngineError> {
-        match self.engine {
-            None => self.daemon.look().await,
-            Some(_) => Ok((self.engine().bearers(&self.daemon.interest()).await?, None)),
-        }
-    }
-
-    async fn inspect(&self, container: &ContainerId) -> Result<Option<Bearer>, EngineError> {
-        let interest = self.daemon.interest();
-        self.engine().bearer(container.as_str(), &interest).await
-    }
-}
 
 /// The reason why nothing can be foreseen.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +62,7 @@ const BELIEVED_FOR: Duration = Duration::from_secs(180);
 
 impl Daemon {
     /// The bearers of the engine that concern us.
-    fn interest(&self) -> Interest {
+    pub(super) fn interest(&self) -> Interest {
         self.label_rules.dialects.interest()
     }
 

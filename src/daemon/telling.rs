@@ -15,7 +15,7 @@ use crate::{
     observe::{Attempt, Observed, Subject},
     plan::{self, Action, Notice, Plan},
     ports::{DiskError, Remark},
-    report::{Event, Status, chain, report},
+    report::{EngineReport, Event, Status, chain, report},
     values::{
         CertificateName, ContainerId, ContainerName, KeyedTable, Retry, TableChange, Timestamp,
     },
@@ -224,10 +224,10 @@ impl Loop {
                 .filter(|container| missed.contains(&container.id))
                 .map(|c| c.name.clone())
                 .collect();
-            report(&Event::Missed {
+            report(&Event::Engine(EngineReport::Missed {
                 containers: names,
                 until,
-            });
+            }));
         }
         self.told.missed = missed;
     }

@@ -203,7 +203,7 @@ fn servers_elsewhere_share_a_folder_with_each_other_and_never_with_one_here() {
     let told = complaints(&desired).join("\n");
     assert!(told.contains("three@blue"), "{told}");
     assert!(
-        told.contains("is also that of container two@blue"),
+        told.contains("container two@blue uses the same folder"),
         "{told}"
     );
 }

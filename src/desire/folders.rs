@@ -283,10 +283,15 @@ fn taken(holding: &Holding, bearer: &Bearer, folder: &str, us: &str) -> (String,
     let problem = format!(
         "container {server} uses the same folder {folder} and {because}; quaymaster configures one proxy per folder"
     );
+    let own = match bearer.engine() {
+        Some(_) => "give it a folder of its own: in Compose, mount another volume there".to_owned(),
+        None => format!(
+            "give it a folder of its own: in Compose, make it a service of its own with `volumes: [\"edge2:{folder}:ro\"]`, add \
+             `volumes: [\"edge2:/edge2\"]` to service {us}, and `edge2:` under the top-level volumes"
+        ),
+    };
     let remedy = format!(
-        "give it a folder of its own: in Compose, make it a service of its own with `volumes: [\"edge2:{folder}:ro\"]`, \
-         add `volumes: [\"edge2:/edge2\"]` to service {us}, and `edge2:` under the top-level volumes; or stop {server}, \
-         and this one takes over. Until then it gets no signal, and serves what it read when it started"
+        "{own}; or stop {server}, and this one takes over. Until then it gets no signal, and serves what it read when it started"
     );
     (problem, remedy)
 }

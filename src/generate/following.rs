@@ -12,7 +12,7 @@ use super::{Rendering, board::KnownCertificates, turning::Turning};
 use crate::{
     observe::Detail,
     ports::Remark,
-    report::{Event, chain, report},
+    report::{EngineReport, Event, chain, report},
     watching::{EngineUpdate, watch as follow_engine},
 };
 
@@ -86,11 +86,11 @@ fn tell(update: &EngineUpdate<Rc<Detail>>) {
         })),
         EngineUpdate::Lost {
             error, again_in, ..
-        } => report(&Event::EngineLost {
+        } => report(&Event::Engine(EngineReport::Lost {
             engine: None,
             problem: chain(error),
             again_in: *again_in,
-        }),
+        })),
         EngineUpdate::All { .. } | EngineUpdate::One { .. } => {}
     }
 }

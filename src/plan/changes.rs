@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     case::Case,
     content::Parts,
-    gate::{self, Elsewhere},
+    gate::{self, Astray},
     part::own_file,
 };
 use crate::{
@@ -163,7 +163,7 @@ fn removals<'a>(
         let is_as_it_should_be = part.is_some_and(|part| part.has_text(file, installed));
         if is_as_it_should_be
             || installed.foreign.contains(file)
-            || gate::elsewhere(parts, installed, file) == Elsewhere::Nowhere
+            || gate::elsewhere(parts, installed, file) == Astray::Nowhere
         {
             return None;
         }

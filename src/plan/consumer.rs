@@ -11,7 +11,7 @@ use super::{
     content::Parts,
     deploy::deploy,
     edition::{self, Edition, Making},
-    gate::{self, Elsewhere, Gate},
+    gate::{self, Astray, Gate},
     held_back::{complaints, of_refused_templates, unrendered, untried},
     obtain::HeldCertificates,
     part,
@@ -233,7 +233,7 @@ impl Case<'_> {
         let lead_elsewhere = files.filter(|file| {
             self.consumer.running
                 && (has_failed || is_held_back(file))
-                && gate::elsewhere(parts, installed, file) != Elsewhere::Nowhere
+                && gate::elsewhere(parts, installed, file) != Astray::Nowhere
         });
         let stay = installed.shut.iter().filter(|_| !is_settled).cloned();
         lead_elsewhere

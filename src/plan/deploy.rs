@@ -12,7 +12,7 @@ use super::{
     changes::{self, Changes},
     content::Parts,
     edition::Making,
-    gate::{self, Elsewhere},
+    gate::{self, Astray},
     part::{self, Part},
     quarantine, used,
 };
@@ -150,7 +150,7 @@ fn note_edition(after: &mut Installed, parts: &Parts, next: &Units, making: &Mak
 /// The sites whose live files lead to none of their containers.
 fn shut_if_late(parts: &Parts, installed: &Installed) -> BTreeSet<FileName> {
     let files = parts.differing().map(|(file, _)| file);
-    let wholly = files.filter(|file| gate::elsewhere(parts, installed, file) == Elsewhere::Wholly);
+    let wholly = files.filter(|file| gate::elsewhere(parts, installed, file) == Astray::Wholly);
     wholly.filter_map(part::closed_name).collect()
 }
 

@@ -99,12 +99,12 @@ fn leads_to_its_own(parts: &Parts, installed: &Installed) -> bool {
     installed
         .files
         .keys()
-        .all(|file| elsewhere(parts, installed, file) == Elsewhere::Nowhere)
+        .all(|file| elsewhere(parts, installed, file) == Astray::Nowhere)
 }
 
 /// The share of a file's addresses that lead elsewhere than to containers of its site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Elsewhere {
+pub(super) enum Astray {
     /// Nowhere: each address is one of its own.
     Nowhere,
     /// To some that are not its own any more.
@@ -113,16 +113,16 @@ pub(super) enum Elsewhere {
     Wholly,
 }
 
-pub(super) fn elsewhere(parts: &Parts, installed: &Installed, file: &FileName) -> Elsewhere {
+pub(super) fn elsewhere(parts: &Parts, installed: &Installed, file: &FileName) -> Astray {
     let Some(there) = installed.files.get(file) else {
-        return Elsewhere::Nowhere;
+        return Astray::Nowhere;
     };
     let site = parts.site(file);
     let own = |address| site.is_some_and(|site| site.may_lead_to(address));
     let count = there.leads_to.iter().filter(|address| own(address)).count();
     match count {
-        all if all == there.leads_to.len() => Elsewhere::Nowhere,
-        0 => Elsewhere::Wholly,
-        _ => Elsewhere::Partly,
+        all if all == there.leads_to.len() => Astray::Nowhere,
+        0 => Astray::Wholly,
+        _ => Astray::Partly,
     }
 }

@@ -18,7 +18,7 @@ use std::{cell::RefCell, rc::Rc};
 
 pub use default_config::tell_default_config;
 pub(crate) use event::named;
-pub use event::{Event, OrderStage, TemplateEvent};
+pub use event::{EngineReport, Event, OrderStage, TemplateEvent};
 pub use finding::{Finding, FindingState, Findings, start_it};
 pub use measure::{Measure, Measuring, measured, measuring};
 pub use message::{MessageTemplate, sample as sample_news};

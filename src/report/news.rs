@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tracing::Level;
 
-use super::{Event, TemplateEvent};
+use super::{EngineReport, Event, TemplateEvent};
 use crate::{
     desire::Complaint,
     observe::{Happening, HeldCertificate, HistoryEntry, News, Subject},
@@ -75,7 +75,7 @@ pub fn happening(event: &Event, own: Option<&ContainerName>, now: Timestamp) -> 
         Event::Template(TemplateEvent::Mended { problem }) => Some(of_template(problem)),
         Event::ConsumerRuns { consumer } => Some(of_stopped(consumer)),
         Event::WaitsOver { container } => Some(of_waiting(container)),
-        Event::EngineSeen { engine, .. } => Some(of_engine(engine.as_ref())),
+        Event::Engine(EngineReport::Seen { engine, .. }) => Some(of_engine(engine.as_ref())),
         _ => None,
     };
     if let Some(matter) = ended {
@@ -90,7 +90,7 @@ pub fn happening(event: &Event, own: Option<&ContainerName>, now: Timestamp) -> 
         Event::Template(TemplateEvent::Broken { problem }) => of_template(problem),
         Event::ConsumerStopped { consumer } => of_stopped(consumer),
         Event::Waits { container, .. } => of_waiting(container),
-        Event::EngineLost { engine, .. } => of_engine(engine.as_ref()),
+        Event::Engine(EngineReport::Lost { engine, .. }) => of_engine(engine.as_ref()),
         _ => matter(row.name, &event.to_string()),
     };
     let news = news(event, begun, own, now);
@@ -232,6 +232,7 @@ mod tests {
         let known: Vec<_> = Event::NAMES
             .iter()
             .chain(Remark::NAMES)
+            .chain(EngineReport::NAMES)
             .chain(TemplateEvent::NAMES)
             .collect();
         for row in NEWS_EVENTS {
@@ -293,15 +294,15 @@ mod tests {
                 }),
             ),
             (
-                Event::EngineLost {
+                Event::Engine(EngineReport::Lost {
                     engine: None,
                     problem: "x".to_owned(),
                     again_in: std::time::Duration::ZERO,
-                },
-                Event::EngineSeen {
+                }),
+                Event::Engine(EngineReport::Seen {
                     engine: None,
                     containers: 1,
-                },
+                }),
             ),
         ];
         for (begin, end) in pairs {

@@ -58,8 +58,7 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "engine",
         value: "ADDRESS",
         default: DefaultValue::Words("DOCKER_HOST, else the local socket"),
-        doc: "where the Docker API is; DOCKER_TLS_VERIFY and DOCKER_CERT_PATH are honoured for tcp. Beside tables [engine.NAME], which \
-              are further engines, it is default in the table [engine]",
+        doc: "where the Docker API is; DOCKER_TLS_VERIFY and DOCKER_CERT_PATH are honoured for tcp; further engines: [engine.NAME]",
         example: "unix:///var/run/docker.sock",
         read: |settings, value| set(&mut settings.engine, filled(value).map(Some)),
     },

@@ -1,6 +1,7 @@
 //! Events as they happen: a row each, with its fields, its unchanging name, how much it matters, and its words. Those that
 //! adapters meet have their rows beside the ports.
 
+mod engine;
 mod order_stage;
 mod template;
 mod words;
@@ -14,16 +15,14 @@ use crate::{
     observe::{HeldCertificate, PartName, Subject, Wait},
     plan::Notice,
     ports::{Remark, events},
-    values::{CertificateName, ContainerName, EngineName, Host, Signal, Timestamp},
+    values::{CertificateName, ContainerName, Host, Signal, Timestamp},
 };
 
+pub use engine::EngineReport;
 pub use order_stage::OrderStage;
 pub use template::TemplateEvent;
 pub(crate) use words::named;
-use words::{
-    clock_set, listed, next_try, of_engine, place, refused, rendered, said_why, seconds,
-    still_held, the_engine,
-};
+use words::{clock_set, listed, next_try, place, refused, rendered, said_why, seconds, still_held};
 
 events! {
     /// Something worth a report. Each has a name that stays, for whoever reads logs by machine, and words for people.
@@ -31,6 +30,9 @@ events! {
     pub enum Event or
         /// An adapter met something and went on from it.
         Met(Remark)
+    or
+        /// An engine answers, or does not.
+        Engine(EngineReport)
     or
         /// Something is to be known about templates of the user.
         Template(TemplateEvent);
@@ -45,39 +47,6 @@ events! {
 
     /// Another process works on the same state.
     StandingBy {} => "standing-by", Level::INFO, ("another quaymaster works on this state; standing by until it ends");
-
-    /// The engine was listed.
-    EngineSeen {
-        /// Its name, where it has one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        engine: Option<EngineName>,
-        /// Number of containers that bear our labels.
-        containers: usize,
-    } => "engine-seen", Level::INFO, ("{} answers; {containers} containers have labels for quaymaster", the_engine(engine.as_ref()));
-
-    /// The engine can't be asked; what was known stays.
-    EngineLost {
-        /// Its name, where it has one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        engine: Option<EngineName>,
-        /// The reason.
-        problem: String,
-        /// When it is asked again.
-        #[serde(serialize_with = "seconds")]
-        again_in: Duration,
-    } => "engine-lost", Level::ERROR, (
-        "{}{problem}; everything stays as it is; trying again in {again_in:.1?}",
-        of_engine(engine.as_ref())
-    );
-
-    /// Containers that were there before the engine could not be seen, and are not there now.
-    Missed {
-        /// Which.
-        containers: BTreeSet<ContainerName>,
-        /// Until when they count as they were.
-        until: Timestamp,
-    } => "missed", Level::WARN,
-        ("missing since the engine last answered: {}; their sites and certificates stay until {until}", listed(containers));
 
     /// A TXT record was set, and is not seen at each server of its zone yet. Told once an order.
     RecordAwaited {

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::{
         ports::Remark,
-        report::{Event, TemplateEvent},
+        report::{EngineReport, Event, TemplateEvent},
         values::FileName,
     };
 
@@ -124,6 +124,7 @@ mod tests {
         for name in Event::NAMES
             .iter()
             .chain(Remark::NAMES)
+            .chain(EngineReport::NAMES)
             .chain(TemplateEvent::NAMES)
         {
             let is_word =
@@ -136,16 +137,16 @@ mod tests {
     #[test]
     fn an_event_is_serialized_as_its_fields() {
         let fields = |event: &Event| serde_json::to_string(event).expect("it is plain data");
-        let lost = Event::EngineLost {
+        let lost = Event::Engine(EngineReport::Lost {
             engine: None,
             problem: "it is gone".to_owned(),
             again_in: Duration::from_millis(800),
-        };
+        });
         assert_eq!(fields(&lost), r#"{"problem":"it is gone","again_in":0.8}"#);
-        let elsewhere = Event::EngineSeen {
+        let elsewhere = Event::Engine(EngineReport::Seen {
             engine: EngineName::parse("blue").ok(),
             containers: 2,
-        };
+        });
         let words = "the Docker engine blue answers; 2 containers have labels for quaymaster";
         assert_eq!(elsewhere.to_string(), words);
         assert_eq!(fields(&elsewhere), r#"{"engine":"blue","containers":2}"#);
@@ -190,7 +191,7 @@ mod tests {
             };
             failed.to_string()
         };
-        let rest = "tried again when what is asked for changes";
+        let rest = "tried again when the labels or settings change";
         assert_eq!(told(None), format!("shop.example: no; {rest}"));
         let end = Timestamp::from_seconds(1_800_000_000);
         assert_eq!(
