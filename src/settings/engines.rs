@@ -16,7 +16,8 @@ pub const ENGINE_SETTINGS: &[SettingRow<EngineSettings>] = &[
         name: "address",
         value: "ADDRESS",
         default: DefaultValue::Words("none: a must"),
-        doc: "where its API is: tcp://HOST:PORT, or unix:///PATH for a second one on this machine",
+        doc: "where its API is: tcp://HOST:PORT; ssh://USER@HOST, through the program `ssh` of the machine that quaymaster runs on; \
+              or unix:///PATH for a second one on this machine",
         example: "tcp://10.0.0.2:2376",
         read: |engine, value| set(&mut engine.address, filled(value)),
     },
@@ -128,7 +129,7 @@ mod tests {
             ),
             (
                 "[engine.blue]\naddress = \"10.0.0.2:2376\"",
-                "[engine.blue]: its address must begin with unix:// or tcp://",
+                "[engine.blue]: its address must begin with unix://, tcp:// or ssh://",
             ),
             (
                 "[engine.blue]\naddress = \"unix:///blue\"\ntls = \"/x\"",

@@ -78,7 +78,7 @@ pub struct EngineTableError {
 }
 
 /// The addresses that an engine can have.
-const SCHEMES: &[&str] = &["unix:///", "/", "tcp://", "http://", "https://"];
+const SCHEMES: &[&str] = &["unix:///", "/", "tcp://", "http://", "https://", "ssh://"];
 
 impl EngineSettings {
     /// An engine's name and settings.
@@ -93,7 +93,7 @@ impl EngineSettings {
         let read = EngineName::parse(name)?;
         if self.address.is_empty() {
             return Err(wrong(
-                "it has no address; write address = \"tcp://HOST:2376\", or one with unix://",
+                "it has no address; write address = \"tcp://HOST:2376\", or one with ssh:// or unix://",
             ));
         }
         if !SCHEMES
@@ -101,7 +101,7 @@ impl EngineSettings {
             .any(|scheme| self.address.starts_with(scheme))
         {
             return Err(wrong(
-                "its address must begin with unix:// or tcp://, such as tcp://HOST:2376",
+                "its address must begin with unix://, tcp:// or ssh://, such as tcp://HOST:2376",
             ));
         }
         let is_tls = self.address.starts_with("tcp://") || self.address.starts_with("https://");

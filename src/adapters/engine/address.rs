@@ -11,6 +11,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerNa
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use thiserror::Error;
 
+use super::by_ssh::SshTarget;
 use crate::ports::EngineError;
 
 /// The port of an engine without TLS when the address has none.
@@ -49,6 +50,8 @@ pub(super) enum Target {
     Unix(PathBuf),
     /// A TCP address without TLS.
     Tcp(Authority, u16),
+    /// A machine that the user's own `ssh` leads to.
+    Ssh(SshTarget),
     /// A TCP address with TLS.
     Tls(Authority, u16, ServerName<'static>, Arc<ClientConfig>),
 }
@@ -66,6 +69,9 @@ impl Target {
                 .starts_with('/')
                 .then(|| Self::Unix(rest.into()))
                 .ok_or_else(wrong);
+        }
+        if scheme == "ssh" {
+            return SshTarget::read(rest).map(Self::Ssh).ok_or_else(wrong);
         }
         let authority = authority(rest).ok_or_else(wrong)?;
         let port = |default| authority.port_u16().unwrap_or(default);
@@ -93,7 +99,7 @@ impl Target {
     /// The host name in requests; engines want one, whatever it is.
     pub(super) fn host(&self) -> &str {
         match self {
-            Self::Unix(_) => "localhost",
+            Self::Unix(_) | Self::Ssh(_) => "localhost",
             Self::Tcp(authority, _) | Self::Tls(authority, ..) => authority.as_str(),
         }
     }
@@ -175,6 +181,7 @@ mod tests {
         match target {
             Target::Unix(path) => format!("unix {}", path.display()),
             Target::Tcp(authority, port) => format!("tcp {} {port}", bare_host(authority)),
+            Target::Ssh(target) => format!("ssh {}", target.host()),
             Target::Tls(authority, port, ..) => format!("tls {} {port}", bare_host(authority)),
         }
     }
@@ -188,6 +195,7 @@ mod tests {
             ("tcp://proxy", "tcp proxy 2375"),
             ("tcp://[::1]:80/", "tcp ::1 80"),
             ("http://127.0.0.1:2375", "tcp 127.0.0.1 2375"),
+            ("ssh://root@green:22", "ssh green"),
         ] {
             assert_eq!(
                 Target::read(address, None)
@@ -207,7 +215,7 @@ mod tests {
             "unix://docker.sock",
             "unix://",
             "npipe:////./pipe/docker_engine",
-            "ssh://host",
+            "ssh://-host",
             "tcp://",
             "tcp://host:port",
             "tcp://host:",

@@ -7,6 +7,7 @@
 mod address;
 mod archive;
 mod asking;
+mod by_ssh;
 mod decode;
 mod events;
 mod exec;
@@ -83,8 +84,8 @@ pub struct DockerEngine {
 }
 
 impl DockerEngine {
-    /// Takes an address as `DOCKER_HOST` has it (`unix:///path`, a bare absolute path, `tcp://host:port`, `http://…`,
-    /// `https://…`). With `tls` the files are read now, and `tcp` means TLS. Nothing is connected yet.
+    /// Takes an address as `DOCKER_HOST` has it (`unix:///path`, a bare absolute path, `tcp://host:port`, `ssh://user@host`,
+    /// `http://…`, `https://…`). With `tls` the files are read now, and `tcp` means TLS. Nothing is connected yet.
     ///
     /// # Errors
     /// When the address is none, or a file of `tls` can't be read or used.

@@ -1,4 +1,4 @@
-//! One request, one connection: over a Unix socket, TCP, or TLS.
+//! One request, one connection: over a Unix socket, TCP, TLS, or what the user's own `ssh` passes on.
 
 use std::io;
 
@@ -18,7 +18,10 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::address::{Target, bare_host};
+use super::{
+    address::{Target, bare_host},
+    by_ssh::{self, SshConnection, SshTarget},
+};
 
 /// The transport of requests to the engine.
 #[derive(Debug)]
@@ -32,6 +35,9 @@ pub(super) enum TransportError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] io::Error),
+    /// No connection by `ssh`, in its words.
+    #[error("{0}")]
+    Ssh(String),
     /// A connection that broke, or on which something else than HTTP is spoken.
     #[error(transparent)]
     Exchange(#[from] hyper::Error),
@@ -41,6 +47,9 @@ impl From<TransportError> for bollard::errors::Error {
     fn from(failure: TransportError) -> Self {
         match failure {
             TransportError::Connect(err) => Self::IOError { err },
+            TransportError::Ssh(words) => Self::IOError {
+                err: io::Error::other(words),
+            },
             TransportError::Exchange(err) => Self::HyperResponseError { err },
         }
     }
@@ -66,6 +75,7 @@ impl Transport {
     pub(super) fn remote_host(&self) -> Option<&str> {
         match &self.target {
             Target::Unix(_) => None,
+            Target::Ssh(target) => Some(target.host()),
             Target::Tcp(authority, _) | Target::Tls(authority, ..) => Some(bare_host(authority)),
         }
     }
@@ -86,14 +96,15 @@ impl Transport {
             .insert(HOST, HeaderValue::from_str(self.target.host())?);
         *request.uri_mut() = origin_form(request.uri());
         match &self.target {
-            Target::Unix(path) => exchange(UnixStream::connect(path).await?, request).await,
+            Target::Unix(path) => exchange(UnixStream::connect(path).await?, request, ()).await,
             Target::Tcp(authority, port) => {
-                exchange(tcp(bare_host(authority), *port).await?, request).await
+                exchange(tcp(bare_host(authority), *port).await?, request, ()).await
             }
+            Target::Ssh(target) => by_ssh(target, request).await,
             Target::Tls(authority, port, name, config) => {
                 let plain = tcp(bare_host(authority), *port).await?;
                 let connector = TlsConnector::from(config.clone());
-                exchange(connector.connect(name.clone(), plain).await?, request).await
+                exchange(connector.connect(name.clone(), plain).await?, request, ()).await
             }
         }
     }
@@ -113,9 +124,35 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Sends a request through `ssh`, which says why where it leads nowhere.
+async fn by_ssh<B>(
+    target: &SshTarget,
+    request: Request<B>,
+) -> Result<Response<Incoming>, TransportError>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let SshConnection {
+        stream,
+        running,
+        said,
+    } = target.connect()?;
+    match exchange(stream, request, running).await {
+        Ok(answer) => Ok(answer),
+        Err(failure) => Err(match by_ssh::last_words(said).await {
+            Some(words) => TransportError::Ssh(words),
+            None => failure,
+        }),
+    }
+}
+
+/// Sends a request over a stream, which needs `beside` as long as it lives.
 async fn exchange<S, B>(
     stream: S,
     request: Request<B>,
+    beside: impl Send + 'static,
 ) -> Result<Response<Incoming>, TransportError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -125,6 +162,10 @@ where
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Ends by itself when sender and body are gone; its error comes out of the body, too.
-    tokio::spawn(connection);
+    tokio::spawn(async move {
+        let ended = connection.await;
+        drop(beside);
+        ended
+    });
     Ok(sender.send_request(request).await?)
 }

@@ -8,13 +8,13 @@ use crate::support::program::{Program, SOON};
 
 /// The ends of the cable.
 const HERE: &str = "10.213.9.1";
-const BLUE: &str = "10.213.9.2";
+pub const BLUE: &str = "10.213.9.2";
 
 /// Where the proxy's network is.
 const WEB: &str = "10.213.8.0/24";
 
 /// Joins the networks of two engines.
-fn join(here: &Engine, blue: &Engine) {
+pub fn join(here: &Engine, blue: &Engine) {
     let ends = [(here, HERE), (blue, BLUE)];
     let (one, other) = (format!("qm{}", here.id()), format!("qm{}", blue.id()));
     let ids = ends.map(|(engine, _)| engine.id().to_string());
@@ -34,14 +34,14 @@ fn join(here: &Engine, blue: &Engine) {
     run(here.beside("sysctl").args(["-qw", "net.ipv4.ip_forward=1"]));
 }
 
-fn run(command: &mut Command) {
+pub fn run(command: &mut Command) {
     let output = command.output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {told}");
 }
 
 /// Runs an app of blue that answers with its name at a port of its host.
-fn app(blue: &Engine, name: &str, port: u16) {
+pub fn app(blue: &Engine, name: &str, port: u16) {
     let publish = format!("{port}:80");
     let host = format!("quaymaster.host={name}.example");
     let script =

@@ -42,6 +42,11 @@ pub struct Engine {
 impl Engine {
     /// Starts one with the image of nginx in it, and nothing else.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with further words for its dockerd.
+    pub fn start_with(options: &[&str]) -> Self {
         assert!(
             Uid::effective().is_root(),
             "a second dockerd needs root: run tests/run as root"
@@ -84,6 +89,7 @@ impl Engine {
                 "--bip",
                 "10.213.7.1/24",
             ])
+            .args(options)
             .env("LOG", at("dockerd.log"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

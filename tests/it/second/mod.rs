@@ -15,3 +15,4 @@ mod gaps;
 mod relay;
 mod signals;
 mod stage;
+mod ways;
