@@ -61,6 +61,16 @@ fn what_is_published_elsewhere_is_served_by_a_proxy_here() {
         let desired = desired([proxy(), on_blue(shop(published))]);
         assert_eq!(complaints(&desired), [""; 0]);
         assert_eq!(led(&desired), led_to(expected), "{published:?}");
+        // It stays so over a start of the proxy, when no address of a network does.
+        let site = desired
+            .consumers
+            .values()
+            .next()
+            .and_then(|it| it.sites.values().next());
+        let SiteContent::Routes(routes) = &site.expect("a site").content else {
+            panic!("it is served");
+        };
+        assert_eq!(routes[0].1.by_id.as_deref(), Some(expected));
     }
 }
 

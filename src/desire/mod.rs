@@ -271,8 +271,8 @@ pub struct Route {
     pub upstreams: Box<[SocketAddr]>,
     /// Where those answer that are there and take no traffic now.
     pub idle: Box<[SocketAddr]>,
-    /// The first of those that take traffic, as `ID:port` by the id that the engine's DNS has for it and for no other;
-    /// none where the proxy can't ask that.
+    /// The first of those that take traffic, as `ID:port` by the id that the engine's DNS has for it and for no other, or
+    /// at the fixed port that another engine publishes; none where the proxy can't ask either.
     pub by_id: Option<Box<str>>,
     /// The scheme in which the proxy talks to the bearers.
     pub scheme: Scheme,

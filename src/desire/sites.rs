@@ -266,15 +266,20 @@ fn upstream(claim: &Claim<'_>, proxy: &Bearer) -> Option<SocketAddr> {
     inside.or_else(|| reach::published(claim.bearer, proxy, port))
 }
 
-/// The name in the engine's DNS of the bearer behind a claim, when this proxy asks: the first digits of the id of the
-/// container whose network it has.
+/// Where this proxy finds the bearer behind a claim, and certainly no other, before quaymaster has looked: by the first digits of the
+/// id of the container whose network it has, in the engine's DNS; on another engine, at the fixed port that it publishes, which is
+/// right after a start of the proxy as it was before.
 fn by_id(claim: &Claim<'_>, proxy: &Bearer) -> Option<Box<str>> {
     let Purpose::Serve(port) = claim.purpose else {
         return None;
     };
     let bearer = claim.bearer;
-    let id = bearer.joins.as_ref().map_or(&bearer.id, |joins| &joins.id);
-    reach::knows_by_id(proxy, bearer).then(|| format!("{}:{port}", id.short()).into())
+    if reach::knows_by_id(proxy, bearer) {
+        let id = bearer.joins.as_ref().map_or(&bearer.id, |joins| &joins.id);
+        return Some(format!("{}:{port}", id.short()).into());
+    }
+    let published = reach::published(bearer, proxy, port)?;
+    Some(published.to_string().into())
 }
 
 /// True if this proxy is to serve the claim: it is named, or none is named and they share the network that is meant. One on

@@ -1,7 +1,13 @@
 //! One program and two engines on two networks that a cable joins: what the second one publishes is served by the proxy of the
 //! first, a server on it is given its certificate and a signal, and it is cut off and comes back.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
 
 use super::{engine::Engine, engine::NGINX, relay::Relay, stage::Stage};
 use crate::support::program::{Program, SOON};
@@ -157,6 +163,20 @@ async fn a_second_engine_is_served_by_the_proxy_of_the_first_and_what_it_said_ou
         })
         .await;
     assert_eq!(program.count("step"), 0, "{:#?}", program.told());
+    // Nor does a start of the proxy change where it is, while nobody looks after it.
+    drop(program);
+    stage.engine.docker(&["restart", "proxy"]);
+    let began = Instant::now();
+    while stage.answer("app2") != "200 app2" {
+        assert!(began.elapsed() < SOON, "it says {}", stage.answer("app2"));
+        sleep(Duration::from_millis(50)).await;
+    }
+    let program = watch(&stage, &relay.socket);
+    program
+        .until("it is looked after again", || {
+            at_rest(&["app1", "app2", "app3"])
+        })
+        .await;
 
     app(&blue, "app4", 9004);
     blue.docker(&["rm", "--force", "reader"]);
