@@ -7,10 +7,22 @@ use clap::{Arg, Command, value_parser};
 use super::commands::COMMANDS;
 use crate::settings::{DefaultValue, SETTINGS, SettingRow};
 
+/// The commit that the program was built from, where its builder says so: the scripts that make releases do.
+const COMMIT: Option<&str> = option_env!("QUAYMASTER_COMMIT");
+
+/// The version, with the commit where that is known.
+fn version(commit: Option<&str>) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match commit {
+        Some(commit) if !commit.is_empty() => format!("{version} ({commit})"),
+        _ => version.to_owned(),
+    }
+}
+
 /// The command line, made from the tables.
 pub(super) fn command() -> Command {
     let mut command = Command::new("quaymaster")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(version(COMMIT))
         .about(
             "Certificates for what your containers' labels name, in the proxy that you already run",
         )
@@ -69,6 +81,14 @@ fn examples(examples: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_says_the_commit_where_it_is_known() {
+        let plain = env!("CARGO_PKG_VERSION");
+        assert_eq!(version(None), plain);
+        assert_eq!(version(Some("")), plain);
+        assert_eq!(version(Some("0a1b2c")), format!("{plain} (0a1b2c)"));
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -40,6 +40,12 @@ fn printed(words: &[&str]) -> String {
     String::from_utf8(stdout).unwrap()
 }
 
+#[test]
+fn the_version_is_that_of_the_package() {
+    let expected = concat!("quaymaster ", env!("CARGO_PKG_VERSION"));
+    assert!(printed(&["--version"]).starts_with(expected));
+}
+
 /// The words with which bash completes a command line whose last word was begun.
 fn completed(words: &[&str]) -> String {
     let (line, last, count) = (words.join(" "), words.last().unwrap(), words.len());
