@@ -28,7 +28,7 @@ fn one_site_that_nginx_refuses_is_held_back_and_everything_else_goes_live() {
     stack.wait_for_site(&good);
     stack.wait_for_rest();
     // Debian's own default server stays, and nobody is alarmed over that.
-    stack.wait_for_event("refused", "nothing is to be done");
+    stack.wait_for_event("refused", "you need not do anything");
     assert_eq!(log::count(&stack.log(), "taken-back"), 0);
     let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&good]);
 
@@ -100,12 +100,14 @@ fn a_configuration_that_somebody_else_has_broken_blames_nobody_and_what_is_live_
     stack.app("late", &[("host", &late)]);
     let failed = stack.wait_for_event("failed", &proxy);
     assert!(
-        failed.words.contains("previous files restored"),
+        failed
+            .words
+            .contains("the previous one, which was restored"),
         "{}",
         failed.words
     );
     // It is there again and again for a moment, with growing pauses.
-    wait(SOON, "previous files restored", || {
+    wait(SOON, "the previous one, which was restored", || {
         let files = stack.files("edge");
         is_so(files.keys().eq(before.keys()), || format!("{files:?}"))
     });

@@ -524,13 +524,20 @@ fn the_quickstart_s_sites_are_served_while_its_proxy_s_own_configuration_is_brok
     );
     let edge = quickstart.volume("edge");
     quickstart.wait_until_nothing_is_left_to_do();
-    let failed = || log::about(&quickstart.log(), "failed", "previous files restored").len();
+    let failed = || {
+        log::about(
+            &quickstart.log(),
+            "failed",
+            "the previous one, which was restored",
+        )
+        .len()
+    };
 
     // A file of the user's own beside ours.
     quickstart.notes("breaks own.conf");
     in_volume(&edge, "echo \"$1\" > /at/own.conf", "nosuch_directive on;");
     quickstart.guest("late", &[]);
-    quickstart.wait_for_another("failed", "previous files restored", 0);
+    quickstart.wait_for_another("failed", "the previous one, which was restored", 0);
     quickstart.notes("mends own.conf");
     in_volume(&edge, "echo \"$1\" > /at/own.conf", "# it is empty now");
     quickstart.wait_for_guest("late");
@@ -544,7 +551,7 @@ fn the_quickstart_s_sites_are_served_while_its_proxy_s_own_configuration_is_brok
     quickstart.guest("later", &[]);
     let before = failed();
     quickstart.does(&["start", &quaymaster]);
-    quickstart.wait_for_another("failed", "previous files restored", before);
+    quickstart.wait_for_another("failed", "the previous one, which was restored", before);
     edit("1d");
     quickstart.wait_for_guest("later");
     assert_eq!(
